@@ -1,0 +1,2 @@
+//! The `lazaret` command: configuration and wiring.
+fn main() {}
