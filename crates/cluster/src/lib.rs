@@ -2,3 +2,17 @@
 //!
 //! Knows: objects, the API machinery, controllers, the scheduler, kubelets, virtual time.
 //! Does not know: that it is a twin, or that a gate is watching.
+
+pub mod apiserver;
+pub mod cluster;
+pub mod controllers;
+pub mod json;
+pub mod object;
+pub mod schema;
+pub mod time;
+pub mod value;
+
+pub use cluster::{Advance, Change, Cluster, Settings};
+pub use object::ObjectKey;
+pub use schema::Schema;
+pub use value::{List, Map, Text, Value};

@@ -1,0 +1,28 @@
+//! The API server: what may be asked of a cluster, and what comes of it.
+//!
+//! Knows: requests, the schema, the objects.
+//! Does not know: sockets, or what controllers make of a change.
+//!
+//! ```text
+//! bytes ─decode▶ Call ─handle▶ Answer ─encode▶ bytes
+//! ```
+//!
+//! | file | does |
+//! |---|---|
+//! | `call` | the nouns: a decoded request and its answer |
+//! | `decode`, `encode` | bytes to a call, an answer to bytes; the only parsers of what a client sent |
+//! | `handle` | authentication is over: authorize, dispatch to discovery, a verb, or a subresource |
+//! | `registry/` | the verbs, the same for every kind; what differs by kind is a strategy |
+//! | `patch/`, `apply/` | the four patch types, field managers |
+//! | `defaults/`, `validation/` | what is filled in, what is refused, kind by kind |
+//! | `admission/` | what the cluster's own rules fill in or refuse |
+//! | `discovery`, `openapi`, `table/` | what there is, and how it is shown |
+
+pub mod call;
+pub mod registry;
+pub mod status;
+
+pub use call::{
+    Answer, Call, Content, Encoding, FieldValidation, Form, Options, Output, PatchType, Subject, User, Verb, Watch,
+};
+pub use status::{Cause, Status};

@@ -1,0 +1,290 @@
+//! A whole cluster at one instant of its virtual time.
+//!
+//! Knows: the objects, the indexes over them, what is due next, and how to let time pass.
+//! Does not know: what the API server allows or what a controller does; they act on it from outside.
+//!
+//! A `Cluster` is a value: cloning it is a fork, costs O(1), and neither side sees what happens on the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::OrdSet;
+use twin::{Compacted, Queue, Random, Store, Time};
+
+use crate::controllers::{self, Next, Work};
+use crate::object::ObjectKey;
+use crate::schema::Schema;
+use crate::value::{Text, Value};
+
+/// One change to an object. `before` and `after` are whole objects.
+pub type Change = twin::Change<ObjectKey, Value>;
+
+/// How many changes are kept for watchers that lag.
+const CHANGES_KEPT: usize = 200_000;
+
+/// What one call to [`Cluster::advance`] may do at most. A cluster that has not settled by then is taken to run in circles.
+const STEPS_MAX: usize = 5_000_000;
+
+/// A cluster: all its objects, and what is about to happen to them.
+#[derive(Clone)]
+pub struct Cluster {
+    /// The types that its API server knows.
+    pub schema: Schema,
+    /// How what is simulated behaves.
+    pub settings: Arc<Settings>,
+    store: Store<ObjectKey, Value>,
+    /// (uid of an owner, object that names it as its owner)
+    dependents: OrdSet<(Text, ObjectKey)>,
+    /// (node, pod bound to it)
+    bound: OrdSet<(Text, ObjectKey)>,
+    work: Queue<Work>,
+    /// What has been worked on since [`Cluster::trace`], if anyone asked.
+    worked: Option<OrdSet<ObjectKey>>,
+    now: Time,
+    random: Random,
+}
+
+/// How nodes and pods behave where nothing says otherwise.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// From being bound to a node until the containers run.
+    pub pod_start: Duration,
+    /// From running until ready, where there is no probe that says otherwise.
+    pub pod_ready: Duration,
+    /// From being told to stop until gone.
+    pub pod_stop: Duration,
+    /// What one init container takes.
+    pub pod_init: Duration,
+    /// What a pod of a Job runs before it exits 0.
+    pub job_pod_run: Duration,
+    /// From its start until a container crashes that is told to.
+    pub crash_after: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            pod_start: Duration::from_millis(800),
+            pod_ready: Duration::ZERO,
+            pod_stop: Duration::from_millis(300),
+            pod_init: Duration::from_millis(300),
+            job_pod_run: Duration::from_secs(2),
+            crash_after: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What came of letting time pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advance {
+    /// Whether nothing more is due.
+    pub settled: bool,
+    /// When the last change was made; none if nothing changed.
+    pub last_change: Option<Time>,
+}
+
+impl Cluster {
+    /// An empty cluster at `now`, whose names and choices follow from `seed`.
+    #[must_use]
+    pub fn new(schema: Schema, now: Time, seed: u64) -> Self {
+        Self {
+            schema,
+            settings: Arc::default(),
+            store: Store::new(1, CHANGES_KEPT),
+            dependents: OrdSet::new(),
+            bound: OrdSet::new(),
+            work: Queue::default(),
+            worked: None,
+            now,
+            random: Random::new(seed),
+        }
+    }
+
+    /// What time it is here.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The version of the newest change.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.store.version()
+    }
+
+    /// The stream that every name and choice comes from.
+    pub fn random(&mut self) -> &mut Random {
+        &mut self.random
+    }
+
+    /// The object under a key.
+    #[must_use]
+    pub fn get(&self, key: &ObjectKey) -> Option<&Value> {
+        self.store.get(key)
+    }
+
+    /// The objects of a resource, of one namespace or (`None`) of all, in the order of their keys.
+    pub fn list<'a>(
+        &'a self,
+        resource: &'a str,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a ObjectKey, &'a Value)> {
+        let start = ObjectKey::new(resource, namespace.unwrap_or(""), "");
+        self.store.range(start..).take_while(move |(key, _)| {
+            key.resource == resource && namespace.is_none_or(|namespace| key.namespace == namespace)
+        })
+    }
+
+    /// Every object, in the order of their keys.
+    pub fn objects(&self) -> impl Iterator<Item = (&ObjectKey, &Value)> {
+        self.store.iter()
+    }
+
+    /// How many objects there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.store.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.store.is_empty()
+    }
+
+    /// The objects that name the owner with this uid.
+    pub fn dependents<'a>(&'a self, uid: &str) -> impl Iterator<Item = (&'a ObjectKey, &'a Value)> {
+        self.indexed(&self.dependents, uid)
+    }
+
+    /// The pods bound to a node.
+    pub fn pods_on<'a>(&'a self, node: &str) -> impl Iterator<Item = (&'a ObjectKey, &'a Value)> {
+        self.indexed(&self.bound, node)
+    }
+
+    fn indexed<'a>(
+        &'a self,
+        index: &'a OrdSet<(Text, ObjectKey)>,
+        under: &str,
+    ) -> impl Iterator<Item = (&'a ObjectKey, &'a Value)> {
+        let under = Text::from(under);
+        index
+            .range((under.clone(), ObjectKey::default())..)
+            .take_while(move |(have, _)| *have == under)
+            .filter_map(|(_, key)| Some((key, self.store.get(key)?)))
+    }
+
+    /// The changes after a version, oldest first.
+    ///
+    /// # Errors
+    /// [`Compacted`] if some of them are no longer kept.
+    pub fn changes_since(&self, version: u64) -> Result<impl Iterator<Item = &Change>, Compacted> {
+        self.store.changes_since(version)
+    }
+
+    /// Takes an object in as a snapshot has it: believed whole, version included, and no controller is told.
+    pub fn load(&mut self, key: ObjectKey, object: Value) {
+        let version = object.resource_version().parse().unwrap_or(0);
+        let before = self.store.get(&key).cloned();
+        self.index(&key, before.as_ref(), Some(&object));
+        self.store.load(key, object, version);
+    }
+
+    /// Has every controller look at every object, as they do when they start.
+    pub fn start_controllers(&mut self) {
+        let keys: Vec<(ObjectKey, Value)> =
+            self.store.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        for (key, object) in keys {
+            let seen = Change { version: self.version(), key, before: None, after: Some(object) };
+            controllers::notice(self, &seen);
+        }
+    }
+
+    /// Writes an object as it is, or removes it (`None`), and tells the controllers. Gives the object with its new
+    /// resourceVersion. This is etcd, not the API server: nothing is defaulted, checked or counted here.
+    pub fn write(&mut self, key: &ObjectKey, object: Option<Value>) -> Option<Value> {
+        let object = object.map(|mut object| {
+            object.set(&["metadata", "resourceVersion"], self.store.next_version().to_string());
+            object
+        });
+        let change = self.store.write(key.clone(), object)?;
+        self.index(key, change.before.as_ref(), change.after.as_ref());
+        controllers::notice(self, &change);
+        change.after
+    }
+
+    fn index(&mut self, key: &ObjectKey, before: Option<&Value>, after: Option<&Value>) {
+        reindex(&mut self.dependents, key, before, after, |object| {
+            object.owners().map(|owner| Text::from(owner.uid())).collect()
+        });
+        if key.is("pods") {
+            reindex(&mut self.bound, key, before, after, |pod| {
+                pod.at(&["spec", "nodeName"]).as_text().filter(|node| !node.is_empty()).cloned().into_iter().collect()
+            });
+        }
+    }
+
+    /// Has a controller look at an object after a while.
+    pub fn enqueue(&mut self, work: Work, after: Duration) {
+        self.work.add(self.now + after, work);
+    }
+
+    /// When something is due next.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Time> {
+        self.work.next()
+    }
+
+    /// Lets controllers do all that is due until `until`, and leaves the clock at the last thing done.
+    pub fn settle(&mut self, until: Time) -> Advance {
+        let mut last_change = None;
+        for _ in 0..STEPS_MAX {
+            let Some((at, work)) = self.work.pop(until) else {
+                return Advance { settled: self.work.is_empty(), last_change };
+            };
+            self.now = self.now.max(at);
+            let version = self.version();
+            if let Some(worked) = &mut self.worked {
+                worked.insert(work.key.clone());
+            }
+            if let Next::After(pause) = controllers::reconcile(self, &work) {
+                self.enqueue(work, pause.max(Duration::from_millis(1)));
+            }
+            if self.version() != version {
+                last_change = Some(self.now);
+            }
+        }
+        Advance { settled: false, last_change }
+    }
+
+    /// Lets all that is due until `until` be done, and the clock stand at `until` then.
+    pub fn advance(&mut self, until: Time) -> Advance {
+        let done = self.settle(until);
+        self.now = self.now.max(until);
+        done
+    }
+
+    /// Starts to note what is worked on, and gives what was noted so far: what a simulation depends on besides what it changes.
+    pub fn trace(&mut self) -> OrdSet<ObjectKey> {
+        self.worked.replace(OrdSet::new()).unwrap_or_default()
+    }
+}
+
+fn reindex(
+    index: &mut OrdSet<(Text, ObjectKey)>,
+    key: &ObjectKey,
+    before: Option<&Value>,
+    after: Option<&Value>,
+    terms: impl Fn(&Value) -> Vec<Text>,
+) {
+    let (old, new) = (before.map(&terms).unwrap_or_default(), after.map(&terms).unwrap_or_default());
+    if old == new {
+        return;
+    }
+    for term in old {
+        index.remove(&(term, key.clone()));
+    }
+    for term in new {
+        index.insert((term, key.clone()));
+    }
+}

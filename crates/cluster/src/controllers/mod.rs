@@ -1,0 +1,64 @@
+//! What keeps a cluster in step with what is wanted, in virtual time: the controllers, the scheduler and the kubelets.
+//!
+//! Knows: who they are, and which of them a change concerns.
+//! Does not know: what any of them does.
+//!
+//! Each is level-triggered, as the real ones are: a change only says *where* to look, never what to do; whoever looks
+//! sees the whole state and brings it one step nearer to what is wanted.
+
+pub mod client;
+
+use std::time::Duration;
+
+use crate::cluster::{Change, Cluster};
+use crate::object::ObjectKey;
+
+/// Something that looks at objects and acts.
+pub trait Controller: Sync {
+    /// Its name, as the real one is named: `deployment-controller`.
+    fn name(&self) -> &'static str;
+
+    /// Says which objects must be looked at after a change; most changes concern none.
+    fn notice(&self, cluster: &Cluster, change: &Change, look: &mut dyn FnMut(ObjectKey));
+
+    /// Looks at one object and acts. Errors of the API server are answered as the real controller does: try again later.
+    fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next;
+}
+
+/// When to look again though nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// When something changes.
+    Done,
+    /// After so long at the latest.
+    After(Duration),
+}
+
+/// An object that a controller has to look at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Work {
+    /// Which of [`ALL`].
+    pub controller: usize,
+    /// What to look at.
+    pub key: ObjectKey,
+}
+
+/// All of them. Within one instant they look in the order in which changes reached them, so this order shows nowhere
+/// but in ties.
+static ALL: &[&dyn Controller] = &[];
+
+/// Tells every controller of a change.
+pub(crate) fn notice(cluster: &mut Cluster, change: &Change) {
+    for (number, controller) in ALL.iter().enumerate() {
+        let mut keys = Vec::new();
+        controller.notice(cluster, change, &mut |key| keys.push(key));
+        for key in keys {
+            cluster.enqueue(Work { controller: number, key }, Duration::ZERO);
+        }
+    }
+}
+
+/// Has the controller that is meant look at the object.
+pub(crate) fn reconcile(cluster: &mut Cluster, work: &Work) -> Next {
+    ALL.get(work.controller).map_or(Next::Done, |controller| controller.reconcile(cluster, &work.key))
+}

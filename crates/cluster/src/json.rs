@@ -1,0 +1,259 @@
+//! Documents as JSON text, read and written by one parser.
+//!
+//! Knows: JSON as Kubernetes reads it: whole numbers are integers, a key that stands twice is noticed.
+//! Does not know: what a document means.
+
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::value::{List, Map, Text, Value};
+
+/// A document as it was sent: what it says, and which fields it says twice.
+#[derive(Clone, Debug, Default)]
+pub struct Parsed {
+    /// What it says; where a key stands twice, what it says last, as Go's decoder does.
+    pub value: Value,
+    /// The paths of keys that stand more than once, such as `spec.replicas` or `spec.containers[0].name`.
+    pub duplicates: Vec<String>,
+}
+
+/// The text is not JSON.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotJson(pub String);
+
+impl Value {
+    /// Reads JSON text.
+    ///
+    /// # Errors
+    /// [`NotJson`] if the text is not one whole JSON value, is nested deeper than 128, or is no UTF-8.
+    pub fn from_json(text: &[u8]) -> Result<Self, NotJson> {
+        parse(text).map(|parsed| parsed.value)
+    }
+
+    /// Writes it as JSON, without white space, keys sorted.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Serialising to memory fails only for keys that are no strings, and ours are.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Writes it as JSON bytes, without white space, keys sorted.
+    #[must_use]
+    pub fn to_json_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// Reads JSON text and notices keys that stand twice in one map.
+///
+/// # Errors
+/// [`NotJson`] if the text is not one whole JSON value, is nested deeper than 128, or is no UTF-8.
+pub fn parse(text: &[u8]) -> Result<Parsed, NotJson> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let mut duplicates = Vec::new();
+    let value = Reader { path: &Path::Root, duplicates: &mut duplicates }
+        .deserialize(&mut deserializer)
+        .map_err(|error| NotJson(error.to_string()))?;
+    deserializer.end().map_err(|error| NotJson(error.to_string()))?;
+    Ok(Parsed { value, duplicates })
+}
+
+/// Where in the document the reader is; printed only when something is wrong there.
+pub(crate) enum Path<'a> {
+    Root,
+    Key(&'a Path<'a>, &'a str),
+    Index(&'a Path<'a>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Key(Self::Root, key) => f.write_str(key),
+            Self::Key(parent, key) => write!(f, "{parent}.{key}"),
+            Self::Index(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+/// Reads a value from any serde format; JSON and YAML come through here.
+pub(crate) struct Reader<'a> {
+    pub(crate) path: &'a Path<'a>,
+    pub(crate) duplicates: &'a mut Vec<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.deserialize(deserializer)
+    }
+
+    fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Value, E> {
+        Ok(Value::Bool(truth))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Int(number))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "beyond 64 bits Go keeps a double too")]
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Value, E> {
+        Ok(i64::try_from(number).map_or(Value::Float(number as f64), Value::Int))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::Float(number))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::from(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::with_capacity(items.size_hint().unwrap_or(0).min(1024));
+        loop {
+            let at = Path::Index(self.path, list.len());
+            match items.next_element_seed(Reader { path: &at, duplicates: self.duplicates })? {
+                Some(item) => list.push(item),
+                None => return Ok(Value::Array(list.into_iter().collect::<List>())),
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut list: Vec<(Text, Value)> = Vec::with_capacity(entries.size_hint().unwrap_or(0).min(1024));
+        while let Some(key) = entries.next_key_seed(Key)? {
+            let at = Path::Key(self.path, &key);
+            let value = entries.next_value_seed(Reader { path: &at, duplicates: self.duplicates })?;
+            list.push((key, value));
+        }
+        let count = list.len();
+        let mut keys: Vec<Text> = list.iter().map(|(key, _)| key.clone()).collect();
+        let map: Map = list.into_iter().collect();
+        if map.len() < count {
+            keys.sort_unstable_by(|one, two| one.as_str().cmp(two.as_str()));
+            let mut said: Option<&Text> = None;
+            for pair in keys.windows(2) {
+                if let [one, two] = pair
+                    && one == two
+                    && said != Some(two)
+                {
+                    self.duplicates.push(Path::Key(self.path, two).to_string());
+                    said = Some(two);
+                }
+            }
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Text;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Text, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string key")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
+        Ok(Text::from(text))
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Reader { path: &Path::Root, duplicates: &mut Vec::new() }.deserialize(deserializer)
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(truth) => serializer.serialize_bool(*truth),
+            Self::Int(number) => serializer.serialize_i64(*number),
+            // Go prints a whole double without a point, and so do the documents that we compare with.
+            #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
+            Self::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => {
+                serializer.serialize_i64(*number as i64)
+            }
+            Self::Float(number) => serializer.serialize_f64(*number),
+            Self::String(text) => serializer.serialize_str(text),
+            Self::Array(list) => {
+                let mut out = serializer.serialize_seq(Some(list.len()))?;
+                for item in list.iter() {
+                    out.serialize_element(item)?;
+                }
+                out.end()
+            }
+            Self::Object(map) => {
+                let mut out = serializer.serialize_map(Some(map.len()))?;
+                for (key, value) in map {
+                    out.serialize_entry(key.as_str(), value)?;
+                }
+                out.end()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_stand_twice_are_noticed_with_their_paths_and_the_last_wins() {
+        let parsed = parse(br#"{"a":1,"b":[{"c":1,"c":2,"c":3}],"a":2}"#).unwrap();
+        assert_eq!(parsed.value.to_json(), r#"{"a":2,"b":[{"c":3}]}"#);
+        assert_eq!(parsed.duplicates, ["b[0].c", "a"]);
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for text in [&b"{"[..], b"{}x", b"\xff\xfe", b"", b"{\"a\":01}", &[b'['; 100_000]] {
+            assert!(parse(text).is_err(), "{:?}", &text[..text.len().min(8)]);
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_integers_and_others_doubles() {
+        let cases = [("1", Value::Int(1)), ("1.5", Value::Float(1.5)), ("-9223372036854775808", Value::Int(i64::MIN))];
+        for (text, want) in cases {
+            assert_eq!(Value::from_json(text.as_bytes()), Ok(want), "{text}");
+        }
+    }
+}
