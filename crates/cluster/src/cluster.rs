@@ -195,7 +195,7 @@ impl Cluster {
         let keys: Vec<(ObjectKey, Value)> =
             self.store.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         for (key, object) in keys {
-            let seen = Change { version: self.version(), key, before: None, after: Some(object) };
+            let seen = Change { version: self.version(), at: self.now, key, before: None, after: Some(object) };
             controllers::notice(self, &seen);
         }
     }
@@ -207,7 +207,7 @@ impl Cluster {
             object.set(&["metadata", "resourceVersion"], self.store.next_version().to_string());
             object
         });
-        let change = self.store.write(key.clone(), object)?;
+        let change = self.store.write(self.now, key.clone(), object)?;
         self.index(key, change.before.as_ref(), change.after.as_ref());
         controllers::notice(self, &change);
         change.after

@@ -7,11 +7,15 @@ use std::ops::RangeBounds;
 
 use imbl::{OrdMap, Vector};
 
+use crate::Time;
+
 /// One change: what stood under a key before it and after it. Absent means there was, or is, nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change<K, V> {
     /// The version that this change made. Versions only grow, one for each change.
     pub version: u64,
+    /// When, in virtual time.
+    pub at: Time,
     /// What changed.
     pub key: K,
     /// What stood there before.
@@ -98,15 +102,15 @@ impl<K: Ord + Clone, V: Clone> Store<K, V> {
         self.log = Vector::new();
     }
 
-    /// Writes (`Some`) or removes (`None`) what stands under `key`, and says what changed.
+    /// Writes (`Some`) or removes (`None`) what stands under `key` at an instant, and says what changed.
     /// Removing what is not there changes nothing and gives `None`.
-    pub fn write(&mut self, key: K, after: Option<V>) -> Option<Change<K, V>> {
+    pub fn write(&mut self, at: Time, key: K, after: Option<V>) -> Option<Change<K, V>> {
         let before = match &after {
             Some(value) => self.entries.insert(key.clone(), value.clone()),
             None => Some(self.entries.remove(&key)?),
         };
         self.version += 1;
-        let change = Change { version: self.version, key, before, after };
+        let change = Change { version: self.version, at, key, before, after };
         self.log.push_back(change.clone());
         while self.log.len() > self.keep {
             if let Some(oldest) = self.log.pop_front() {
@@ -133,6 +137,8 @@ impl<K: Ord + Clone, V: Clone> Store<K, V> {
 mod tests {
     use super::*;
 
+    const NOW: Time = Time::from_millis(0);
+
     fn versions(store: &Store<&'static str, u8>, since: u64) -> Result<Vec<u64>, Compacted> {
         Ok(store.changes_since(since)?.map(|change| change.version).collect())
     }
@@ -140,10 +146,10 @@ mod tests {
     #[test]
     fn a_fork_and_its_origin_never_see_each_others_changes() {
         let mut origin = Store::new(0, 10);
-        origin.write("a", Some(1));
+        origin.write(NOW, "a", Some(1));
         let mut fork = origin.clone();
-        fork.write("a", Some(2));
-        fork.write("b", Some(3));
+        fork.write(NOW, "a", Some(2));
+        fork.write(NOW, "b", Some(3));
         assert_eq!((origin.get(&"a"), origin.get(&"b"), origin.version()), (Some(&1), None, 1));
         assert_eq!((fork.get(&"a"), fork.get(&"b"), fork.version()), (Some(&2), Some(&3), 3));
     }
@@ -152,7 +158,7 @@ mod tests {
     fn changes_are_told_from_any_version_that_is_still_kept() {
         let mut store = Store::new(0, 3);
         for value in 1..=5 {
-            store.write("a", Some(value));
+            store.write(NOW, "a", Some(value));
         }
         assert_eq!(versions(&store, 5), Ok(vec![]));
         assert_eq!(versions(&store, 3), Ok(vec![4, 5]));
@@ -163,7 +169,7 @@ mod tests {
     #[test]
     fn removing_what_is_not_there_is_no_change() {
         let mut store = Store::<_, u8>::new(7, 3);
-        assert_eq!(store.write("a", None), None);
+        assert_eq!(store.write(NOW, "a", None), None);
         assert_eq!(store.version(), 7);
     }
 }
