@@ -1,0 +1,284 @@
+use super::*;
+use crate::doc;
+
+fn schema() -> Schema {
+    Schema::default()
+}
+
+fn typed<'a>(schema: &'a Schema, kind: &str, path: &str) -> Type<'a> {
+    let (group, version) = match kind {
+        "Deployment" | "StatefulSet" => ("apps", "v1"),
+        "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1"),
+        "HorizontalPodAutoscaler" => ("autoscaling", "v2"),
+        _ => ("", "v1"),
+    };
+    let path: Vec<&str> = path.split('.').filter(|key| !key.is_empty()).collect();
+    schema.type_of(group, version, kind).and_then(|ty| ty.at(&path)).unwrap_or_else(|| panic!("{kind} {path:?}"))
+}
+
+#[test]
+fn a_resource_is_found_by_its_plural_and_by_its_kind() {
+    let schema = schema();
+    let cases = [
+        ("", "v1", "pods", "Pod", "pods", true),
+        ("apps", "v1", "deployments", "Deployment", "deployments.apps", true),
+        ("", "v1", "nodes", "Node", "nodes", false),
+        (
+            "rbac.authorization.k8s.io",
+            "v1",
+            "clusterroles",
+            "ClusterRole",
+            "clusterroles.rbac.authorization.k8s.io",
+            false,
+        ),
+        ("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", "poddisruptionbudgets.policy", true),
+    ];
+    for (group, version, plural, kind, id, namespaced) in cases {
+        let resource = schema.resource(group, version, plural).unwrap();
+        assert!(Arc::ptr_eq(resource, schema.by_kind(group, version, kind).unwrap()));
+        assert!(Arc::ptr_eq(resource, schema.preferred(group, plural).unwrap()));
+        assert_eq!((resource.id().as_str(), resource.namespaced), (id, namespaced));
+        assert_eq!(resource.storage.resource, id);
+        assert!(!resource.ty().is_any(), "{id} has a type");
+    }
+    assert!(schema.resource("apps", "v1", "pods").is_none());
+    assert!(schema.by_kind("autoscaling", "v1", "Scale").is_none(), "a Scale is no resource");
+    assert!(schema.type_of("autoscaling", "v1", "Scale").is_some(), "but it has a type");
+}
+
+#[test]
+fn every_resource_and_subresource_has_a_type_but_for_the_options_of_streams() {
+    let schema = schema();
+    let mut untyped: Vec<String> = Vec::new();
+    for resource in schema.resources() {
+        let below = resource.subresources.iter().map(|below| (format!("{}/{}", resource.id(), below.name), below.ty()));
+        let all = std::iter::once((resource.id().to_string(), resource.ty())).chain(below);
+        untyped.extend(all.filter(|(_, ty)| ty.is_any()).map(|(name, _)| name));
+        if resource.allows("list") {
+            let list = schema.type_of(&resource.group, &resource.version, &resource.list_kind);
+            assert!(list.is_some(), "{} has a list", resource.id());
+        }
+    }
+    let want = ["nodes/proxy", "pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "services/proxy"];
+    assert_eq!(untyped, want);
+}
+
+#[test]
+fn resources_that_show_the_same_objects_share_their_storage() {
+    let schema = schema();
+    let cases = [
+        ("", "v1", "events", "events", "", "v1"),
+        ("events.k8s.io", "v1", "events", "events", "", "v1"),
+        ("autoscaling", "v1", "horizontalpodautoscalers", "horizontalpodautoscalers.autoscaling", "autoscaling", "v2"),
+        ("autoscaling", "v2", "horizontalpodautoscalers", "horizontalpodautoscalers.autoscaling", "autoscaling", "v2"),
+        ("apps", "v1", "controllerrevisions", "controllerrevisions.apps", "apps", "v1"),
+    ];
+    for (group, version, plural, resource, stored_group, stored_version) in cases {
+        let storage = &schema.resource(group, version, plural).unwrap().storage;
+        assert_eq!(storage.resource, resource);
+        assert_eq!((&*storage.kind.group, &*storage.kind.version), (stored_group, stored_version));
+        let stored = schema.stored(resource).unwrap();
+        assert_eq!((&*stored.group, &*stored.version), (stored_group, stored_version));
+    }
+}
+
+#[test]
+fn groups_and_versions_stand_in_the_order_of_preference() {
+    let schema = schema();
+    let names: Vec<&str> = schema.groups().iter().map(|group| group.name.as_str()).collect();
+    assert_eq!(names[..4], ["", "apiregistration.k8s.io", "apps", "events.k8s.io"]);
+    assert_eq!(schema.group("autoscaling").unwrap().versions, ["v2", "v1"]);
+    assert_eq!(schema.preferred("autoscaling", "horizontalpodautoscalers").unwrap().version, "v2");
+}
+
+#[test]
+fn leaves_have_their_scalars() {
+    let schema = schema();
+    let cases = [
+        ("Pod", "spec.containers.name", Scalar::String),
+        ("Pod", "spec.containers.ports.containerPort", Scalar::Int32),
+        ("Pod", "spec.terminationGracePeriodSeconds", Scalar::Int64),
+        ("Pod", "spec.hostNetwork", Scalar::Boolean),
+        ("Pod", "spec.containers.resources.limits.cpu", Scalar::Quantity),
+        ("Pod", "metadata.creationTimestamp", Scalar::Time),
+        ("Event", "eventTime", Scalar::MicroTime),
+        ("Secret", "data.token", Scalar::Bytes),
+        ("Service", "spec.ports.targetPort", Scalar::IntOrString),
+        ("Deployment", "spec.strategy.rollingUpdate.maxSurge", Scalar::IntOrString),
+        ("CustomResourceDefinition", "spec.versions.schema.openAPIV3Schema.maximum", Scalar::Double),
+        (
+            "CustomResourceDefinition",
+            "spec.versions.schema.openAPIV3Schema.properties.a.properties.b.type",
+            Scalar::String,
+        ),
+    ];
+    for (kind, path, scalar) in cases {
+        assert_eq!(typed(&schema, kind, path).scalar(), Some(scalar), "{kind} {path}");
+    }
+}
+
+#[test]
+fn lists_and_maps_say_how_they_are_merged() {
+    let schema = schema();
+    let lists: [(&str, &str, ListKind, &[&str]); 6] = [
+        ("Pod", "spec.containers", ListKind::Map, &["name"]),
+        ("Pod", "spec.containers.ports", ListKind::Map, &["containerPort", "protocol"]),
+        ("Pod", "spec.containers.args", ListKind::Atomic, &[]),
+        ("Pod", "metadata.finalizers", ListKind::Set, &[]),
+        ("Pod", "metadata.ownerReferences", ListKind::Map, &["uid"]),
+        ("Service", "spec.ports", ListKind::Map, &["port", "protocol"]),
+    ];
+    for (kind, path, list_kind, keys) in lists {
+        let list = typed(&schema, kind, path).list().unwrap();
+        assert_eq!(
+            (list.kind, list.keys.iter().map(Text::as_str).collect::<Vec<_>>()),
+            (list_kind, keys.to_vec()),
+            "{path}"
+        );
+    }
+    let atomic = [
+        ("Pod", "metadata.labels", false),
+        ("Pod", "spec.nodeSelector", true),
+        ("Deployment", "spec.selector", true),
+        ("Deployment", "spec.template", false),
+        ("Pod", "spec.containers.args", true),
+        ("Pod", "spec.containers", false),
+    ];
+    for (kind, path, want) in atomic {
+        assert_eq!(typed(&schema, kind, path).is_atomic(), want, "{kind} {path}");
+    }
+}
+
+#[test]
+fn fields_say_what_a_strategic_patch_does_to_them() {
+    let schema = schema();
+    let cases = [
+        ("Pod", "spec", "containers", (true, false, false, Some("name"))),
+        ("Pod", "spec", "volumes", (true, false, true, Some("name"))),
+        ("Pod", "spec", "tolerations", (false, false, false, None)),
+        ("Deployment", "spec", "strategy", (false, false, true, None)),
+        ("Pod", "metadata", "finalizers", (true, false, false, None)),
+        ("Pod", "metadata", "ownerReferences", (true, false, false, Some("uid"))),
+        ("Service", "spec", "ports", (true, false, false, Some("port"))),
+    ];
+    for (kind, path, field, want) in cases {
+        let patch = typed(&schema, kind, path).field(field).unwrap().patch();
+        let got = (patch.merge, patch.replace, patch.retain_keys, patch.merge_key.as_deref());
+        assert_eq!(got, want, "{kind} {path}.{field}");
+    }
+}
+
+#[test]
+fn defaults_required_fields_and_enumerations_are_known() {
+    let schema = schema();
+    let ports = typed(&schema, "Pod", "spec.containers.ports").list().unwrap().items;
+    assert_eq!(ports.field("protocol").unwrap().default_value(), Some(&Value::from("TCP")));
+    assert_eq!(ports.field("hostPort").unwrap().default_value(), None);
+    assert!(ports.field("containerPort").unwrap().is_required());
+    assert!(!ports.field("protocol").unwrap().is_required());
+    assert!(ports.field("protocol").unwrap().ty().enumeration().contains(&Value::from("SCTP")));
+    assert!(typed(&schema, "Pod", "metadata.managedFields.fieldsV1").is_any());
+    assert!(ports.field("nope").is_none());
+}
+
+#[test]
+fn aggregated_discovery_says_the_same_as_plain_but_for_the_hashes() {
+    let aggregated = doc!({"kind": "APIGroupDiscoveryList", "items": [{"metadata": {"name": "apps"}, "versions": [{
+        "version": "v1",
+        "resources": [{
+            "resource": "deployments", "responseKind": {"group": "", "version": "", "kind": "Deployment"}, "scope": "Namespaced",
+            "singularResource": "deployment", "verbs": ["get"], "shortNames": ["deploy"], "categories": ["all"],
+            "subresources": [{"subresource": "scale", "responseKind": {"group": "autoscaling", "version": "v1", "kind": "Scale"}, "verbs": ["get"]}],
+        }],
+    }]}]});
+    let schema = Schema::from_answers([("/apis".to_owned(), Bytes::from(aggregated.to_json()))]).unwrap();
+    let (read, real) = (schema.by_kind("apps", "v1", "Deployment").unwrap(), Schema::default());
+    let real = real.by_kind("apps", "v1", "Deployment").unwrap();
+    assert_eq!((&read.plural, &read.singular, read.namespaced), (&real.plural, &real.singular, real.namespaced));
+    assert_eq!(
+        (&read.short_names, &read.categories, &read.storage),
+        (&real.short_names, &real.categories, &real.storage)
+    );
+    assert_eq!(read.subresource("scale").unwrap().kind, real.subresource("scale").unwrap().kind);
+    assert!(read.ty().is_any(), "no OpenAPI was given");
+}
+
+#[test]
+fn answers_without_discovery_or_that_are_no_json_are_refused() {
+    let no_json = Schema::from_answers([("/apis".to_owned(), Bytes::from_static(b"{"))]);
+    assert!(matches!(no_json, Err(SchemaError::Answer { path, .. }) if path == "/apis"));
+    assert_eq!(Schema::from_answers([]).err(), Some(SchemaError::NoDiscovery));
+}
+
+fn crontab() -> Value {
+    doc!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "crontabs.stable.example.com"},
+        "spec": {
+            "group": "stable.example.com", "scope": "Namespaced",
+            "names": {"plural": "crontabs", "singular": "crontab", "kind": "CronTab", "shortNames": ["ct"]},
+            "versions": [
+                {"name": "v1beta1", "served": true, "storage": false, "schema": {"openAPIV3Schema": {"type": "object"}}},
+                {"name": "v1", "served": true, "storage": true,
+                 "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}},
+                 "additionalPrinterColumns": [{"name": "Replicas", "type": "integer", "jsonPath": ".spec.replicas"}],
+                 "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object", "properties": {
+                    "replicas": {"type": "integer", "default": 1, "minimum": 0},
+                    "any": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+                    "port": {"x-kubernetes-int-or-string": true},
+                    "items": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
+                              "items": {"type": "object", "properties": {"k": {"type": "string", "nullable": true}}}},
+                 }}}}}},
+                {"name": "v0", "served": false, "storage": false},
+            ],
+        },
+    })
+}
+
+#[test]
+fn a_definition_adds_its_served_versions_and_a_new_state_of_it_replaces_them() {
+    let built_in = schema();
+    let schema = built_in.with_definition(&crontab()).unwrap();
+    assert!(built_in.group("stable.example.com").is_none(), "the schema it was made from is as it was");
+    assert_eq!(
+        schema.groups().last().unwrap(),
+        &Group { name: "stable.example.com".into(), versions: vec!["v1".into(), "v1beta1".into()] }
+    );
+    let resource = schema.preferred("stable.example.com", "crontabs").unwrap();
+    assert_eq!((&*resource.version, &*resource.list_kind, &*resource.singular), ("v1", "CronTabList", "crontab"));
+    assert_eq!(resource.storage_version_hash, storage_version_hash(&resource.gvk()));
+    assert_eq!(resource.subresource("scale").unwrap().scale.as_ref().unwrap().spec, ".spec.replicas");
+    assert_eq!(resource.columns.len(), 1);
+
+    let ty = resource.ty();
+    assert_eq!(ty.at(&["metadata", "creationTimestamp"]).unwrap().scalar(), Some(Scalar::Time));
+    let spec = ty.at(&["spec"]).unwrap();
+    assert_eq!(spec.field("replicas").unwrap().default_value(), Some(&Value::from(1)));
+    assert_eq!(spec.at(&["replicas"]).unwrap().rules(), Some(&doc!({"minimum": 0})));
+    assert!(spec.at(&["any"]).unwrap().preserves_unknown() && !spec.preserves_unknown());
+    assert_eq!(spec.at(&["port"]).unwrap().scalar(), Some(Scalar::IntOrString));
+    assert_eq!(spec.at(&["items"]).unwrap().list().unwrap().keys, ["k"]);
+    assert!(spec.at(&["items", "k"]).unwrap().is_nullable());
+    assert!(schema.type_of("stable.example.com", "v1", "CronTabList").unwrap().field("items").is_some());
+    assert_eq!(schema.resource("stable.example.com", "v1beta1", "crontabs").unwrap().storage, resource.storage);
+
+    let mut next = crontab();
+    next.make(&["spec", "versions"]).array().remove(0);
+    let next = schema.with_definition(&next).unwrap();
+    assert!(next.resource("stable.example.com", "v1beta1", "crontabs").is_none());
+    assert!(next.without("stable.example.com", "crontabs").group("stable.example.com").is_none());
+}
+
+#[test]
+fn a_definition_that_lacks_its_names_is_refused() {
+    let mut broken = crontab();
+    broken.remove(&["spec", "names", "kind"]);
+    let why = schema().with_definition(&broken).err().unwrap();
+    assert_eq!(why.to_string(), r#"custom resource definition "crontabs.stable.example.com" has no spec.names.kind"#);
+}
+
+#[test]
+fn versions_are_preferred_as_kubernetes_does() {
+    let mut versions = ["foo", "v1alpha1", "v2beta1", "v10", "v1", "v2", "v11beta2", "v3beta1"];
+    versions.sort_by(|one, two| priority(two).cmp(&priority(one)).then_with(|| one.cmp(two)));
+    assert_eq!(versions, ["v10", "v2", "v1", "v11beta2", "v3beta1", "v2beta1", "v1alpha1", "foo"]);
+}
