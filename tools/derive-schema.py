@@ -8,7 +8,7 @@ FOLDER holds INDEX.json, a list of {"file", "path", "accept"}, and the xz-compre
 per answer, as the server gave it except that
 
 - descriptions are left out (we want names, types, merge keys: facts, not prose),
-- aggregated discovery and OpenAPI v2 are left out (they follow from the rest),
+- OpenAPI v2 is left out, and aggregated discovery is kept for a test only (both follow from the rest),
 - addresses of the machine that was asked are left out.
 
 The output depends on the input alone: no time stamp, keys in the server's order.
@@ -19,7 +19,9 @@ import lzma
 import pathlib
 import sys
 
-DATA = pathlib.Path(__file__).resolve().parent.parent / "crates" / "cluster" / "data" / "kubernetes.gz"
+CLUSTER = pathlib.Path(__file__).resolve().parent.parent / "crates" / "cluster"
+DATA = CLUSTER / "data" / "kubernetes.gz"
+AGGREGATED = CLUSTER / "src" / "apiserver" / "discovery" / "aggregated.gz"
 
 # Below these keys, other keys are names that somebody chose: a field may well be called "description".
 NAMES = {"properties", "schemas", "paths", "default"}
@@ -28,7 +30,9 @@ NAMES = {"properties", "schemas", "paths", "default"}
 def without_descriptions(value, names=False):
     if isinstance(value, dict):
         return {
-            key: without_descriptions(below, key in NAMES and not names)
+            key: below
+            if key == "responses"  # OpenAPI demands these; they say "OK"
+            else without_descriptions(below, key in NAMES and not names)
             for key, below in value.items()
             if names or not (key == "description" and isinstance(below, str))
         }
@@ -39,17 +43,23 @@ def without_descriptions(value, names=False):
 
 def main(folder):
     lines = []
+    aggregated = []
     for entry in json.loads((folder / "INDEX.json").read_text()):
         path = entry["path"].split("?")[0]
-        if path == "/openapi/v2" or entry["accept"] != "application/json":
+        if path == "/openapi/v2":
             continue
         answer = json.loads(lzma.decompress((folder / entry["file"]).read_bytes()))
+        if "as=APIGroupDiscoveryList" in entry["accept"]:
+            aggregated.append(f"{path} {json.dumps(answer, separators=(',', ':'))}\n")
+            continue
         if path.startswith("/openapi/"):
             answer = without_descriptions(answer)
         answer.pop("serverAddressByClientCIDRs", None)
         lines.append(f"{path} {json.dumps(answer, separators=(',', ':'), ensure_ascii=False)}\n")
-    DATA.write_bytes(gzip.compress("".join(sorted(lines)).encode(), 9, mtime=0))
-    print(f"{DATA}: {len(lines)} answers, {DATA.stat().st_size} bytes")
+    for file, answers in (DATA, lines), (AGGREGATED, aggregated):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(gzip.compress("".join(sorted(answers)).encode(), 9, mtime=0))
+        print(f"{file}: {len(answers)} answers, {file.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

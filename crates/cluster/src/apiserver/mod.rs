@@ -19,6 +19,8 @@
 //! | `discovery`, `openapi`, `table/` | what there is, and how it is shown |
 
 pub mod call;
+pub mod discovery;
+mod openapi;
 pub mod registry;
 pub mod status;
 

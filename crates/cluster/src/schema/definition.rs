@@ -57,6 +57,7 @@ pub(super) fn add(schema: &Schema, definition: &Value) -> Result<Schema, SchemaE
             subresources: subresources(version, &gvk, &arena, &inner.arena),
             storage: Storage { resource: crate::apiserver::status::join(&plural, &group), kind: stored.clone() },
             storage_version_hash: storage_version_hash(&stored),
+            custom: true,
             columns: array(version, "additionalPrinterColumns").iter().map(column).collect(),
             ty: handle(&arena, &gvk),
         });

@@ -10,13 +10,15 @@
 //! | `types` | structs, maps, lists, scalars: what a field may hold and how it is merged |
 //! | `resource` | names, verbs, subresources; which resources show the same objects |
 //! | `parse` | OpenAPI definitions to types |
+//! | `document` | an OpenAPI v3 document as it is served, with its hash |
 //! | `source` | a server's answers to a schema; the answers of a real 1.36 are built in |
 //! | `definition` | a CustomResourceDefinition to resources and types |
 
 mod definition;
+mod document;
 mod parse;
 mod resource;
-mod source;
+pub(crate) mod source;
 mod types;
 
 #[cfg(test)]
@@ -29,6 +31,7 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 
+pub use document::{Document, hash};
 pub use resource::{
     Column, GroupVersionKind, Resource, ScalePaths, Storage, Subresource, api_version, split_api_version,
     storage_version_hash,
@@ -55,8 +58,8 @@ struct Inner {
     arena: Arc<Arena>,
     /// What the definition of any custom resource refers to.
     common: Arc<Definitions>,
-    /// OpenAPI v3 documents as they were read, by path (`api/v1`).
-    documents: BTreeMap<Text, Bytes>,
+    /// OpenAPI v3 documents by path (`api/v1`).
+    documents: BTreeMap<Text, Arc<Document>>,
     version: Value,
     paths: Vec<Text>,
 }
@@ -209,6 +212,32 @@ impl Schema {
     #[must_use]
     pub fn named(&self, definition: &str) -> Option<Type<'_>> {
         self.0.arena.by_name.get(definition).map(|&node| self.0.arena.ty(node))
+    }
+
+    /// The OpenAPI v3 documents, by their path below `/openapi/v3/` (`api/v1`, `apis/apps/v1`, `version`).
+    pub fn documents(&self) -> impl Iterator<Item = (&Text, &Document)> {
+        self.0.documents.iter().map(|(path, document)| (path, document.as_ref()))
+    }
+
+    /// The OpenAPI v3 document at a path below `/openapi/v3/`.
+    #[must_use]
+    pub fn document(&self, path: &str) -> Option<&Document> {
+        self.0.documents.get(path).map(Arc::as_ref)
+    }
+
+    /// The paths that `/` lists: those that the server named, and those of groups added since.
+    #[must_use]
+    pub fn paths(&self) -> Vec<Text> {
+        let mut paths = self.0.paths.clone();
+        for group in self.groups() {
+            let parent: Text =
+                if group.name.is_empty() { "/api".into() } else { arcstr::format!("/apis/{}", group.name) };
+            paths.extend(group.versions.iter().map(|version| arcstr::format!("{parent}/{version}")));
+            paths.push(parent);
+        }
+        paths.sort_by(|one, two| one.as_str().cmp(two.as_str()));
+        paths.dedup();
+        paths
     }
 
     /// What `/version` says.

@@ -83,6 +83,8 @@ pub struct Resource {
     pub storage: Storage,
     /// What discovery says of the storage version; empty where nothing is stored.
     pub storage_version_hash: Text,
+    /// Whether a CustomResourceDefinition made it. A production's is taken for built in until its definition is added.
+    pub custom: bool,
     /// Of a custom resource: what kubectl shows of it.
     pub columns: Box<[Column]>,
     pub(super) ty: TypeHandle,

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
+use super::document::Document;
 use super::parse::{self, Definitions, array, text, texts};
 use super::resource::{self, Resource, Storage, Subresource};
 use super::types::{Arena, NodeId, TypeHandle};
@@ -24,17 +25,29 @@ const COMMON: &[&str] = &["DeleteOptions", "ListMeta", "ObjectMeta", "Patch", "S
 
 /// What a real Kubernetes 1.36.2 knows.
 pub(super) fn built_in() -> Schema {
-    let mut text = String::new();
-    let read = flate2::read::GzDecoder::new(ANSWERS).read_to_string(&mut text);
-    debug_assert!(read.is_ok(), "the built-in answers are a gzip of text");
-    let bytes = Bytes::from(text);
-    let answers = bytes.split(|&byte| byte == b'\n').filter_map(|line| {
-        let space = line.iter().position(|&byte| byte == b' ')?;
-        let (path, body) = line.split_at_checked(space)?;
-        Some((String::from_utf8_lossy(path).into_owned(), bytes.slice_ref(body.trim_ascii_start())))
-    });
     // A test reads them, so this cannot fail in a build that was tested; an empty schema knows nothing, and says so.
-    self::read(answers).unwrap_or_else(|_| Schema(Arc::new(Inner::empty())))
+    self::read(answers(ANSWERS)).unwrap_or_else(|_| Schema(Arc::new(Inner::empty())))
+}
+
+/// The answers that are built in, by path.
+#[cfg(test)]
+pub(crate) fn built_in_answers() -> impl Iterator<Item = (String, Bytes)> {
+    answers(ANSWERS)
+}
+
+/// Compressed lines of `PATH JSON`.
+pub(crate) fn answers(compressed: &[u8]) -> impl Iterator<Item = (String, Bytes)> + use<> {
+    let mut text = Vec::new();
+    let read = flate2::read::GzDecoder::new(compressed).read_to_end(&mut text);
+    debug_assert!(read.is_ok(), "a gzip of text");
+    let mut rest = Bytes::from(text);
+    std::iter::from_fn(move || {
+        let end = rest.iter().position(|&byte| byte == b'\n')?;
+        let line = rest.split_to(end);
+        rest.advance(1);
+        let space = line.iter().position(|&byte| byte == b' ')?;
+        Some((String::from_utf8_lossy(line.get(..space)?).into_owned(), line.slice(space + 1..)))
+    })
 }
 
 impl Inner {
@@ -87,7 +100,7 @@ pub(super) fn read(answers: impl IntoIterator<Item = (String, Bytes)>) -> Result
             for (name, schema) in answer.at(&["components", "schemas"]).entries() {
                 merge(&mut definitions, name, schema);
             }
-            inner.documents.insert(document.into(), bytes);
+            inner.documents.insert(document.into(), Arc::new(Document::read(bytes)));
             continue;
         }
         match (path, answer.kind()) {
@@ -247,6 +260,7 @@ impl Listed {
                 subresources: below.collect(),
                 storage: Storage::default(),
                 storage_version_hash: listed.storage_version_hash.clone(),
+                custom: false,
                 columns: Box::default(),
                 ty: handle(arena, &listed.kind),
             }

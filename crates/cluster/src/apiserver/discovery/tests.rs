@@ -1,0 +1,122 @@
+use super::*;
+use crate::apiserver::{Options, Output, Subject, Verb};
+use crate::schema::source;
+
+fn get(cluster: &Cluster, path: &str, accept: &str) -> Answer {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let others = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let call = Call {
+        verb: Verb::Get,
+        on: Subject { path: path.into(), ..Subject::default() },
+        options: Options { others: others.map(|(k, v)| (k.into(), v.into())).collect(), ..Options::default() },
+        body: Value::Null,
+        duplicates: Vec::new(),
+        output: Output { accept: accept.into(), ..Output::default() },
+        user_agent: String::new(),
+    };
+    answer(cluster, &call)
+}
+
+fn cluster() -> Cluster {
+    Cluster::new(Schema::default(), twin::Time::from_millis(0), 1)
+}
+
+fn text(answer: Answer) -> (u16, String) {
+    match answer.content {
+        Content::Raw { bytes, .. } => (answer.code, String::from_utf8(bytes.to_vec()).unwrap()),
+        content => panic!("{content:?}"),
+    }
+}
+
+/// The first place where two documents differ.
+fn difference(path: &str, want: &Value, got: &Value) -> Option<String> {
+    if want == got {
+        return None;
+    }
+    for (key, value) in want.entries() {
+        if let Some(found) = difference(&format!("{path}.{key}"), value, got.at(&[key])) {
+            return Some(found);
+        }
+    }
+    for (at, (one, two)) in want.items().iter().zip(got.items()).enumerate() {
+        if let Some(found) = difference(&format!("{path}[{at}]"), one, two) {
+            return Some(found);
+        }
+    }
+    Some(format!("{path}: {want} is {got}"))
+}
+
+#[test]
+fn discovery_equals_what_the_real_server_answered() {
+    let cluster = cluster();
+    let mut seen = 0;
+    for (path, body) in source::built_in_answers().filter(|(path, _)| !path.starts_with("/openapi/")) {
+        let want = Value::from_json(&body).unwrap();
+        let got = get(&cluster, &path, "application/json").into_document().unwrap();
+        assert_eq!(difference(&path, &want, &got), None);
+        seen += 1;
+    }
+    assert!(seen > 40);
+}
+
+#[test]
+fn aggregated_discovery_equals_what_the_real_server_answered() {
+    let cluster = cluster();
+    let kubectl = format!(
+        "{AGGREGATED},application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
+    );
+    for (path, want) in source::answers(include_bytes!("aggregated.gz")) {
+        let answer = get(&cluster, &path, &kubectl);
+        assert!(answer.headers.iter().any(|(name, _)| *name == "ETag"));
+        let got = Value::from_json(text(answer).1.as_bytes()).unwrap();
+        assert_eq!(difference(&path, &Value::from_json(&want).unwrap(), &got), None);
+    }
+}
+
+#[test]
+fn the_form_of_discovery_is_the_first_that_the_client_takes_and_we_speak() {
+    let cases = [
+        ("application/json", false),
+        ("", false),
+        ("*/*", false),
+        (AGGREGATED, true),
+        ("application/json;as=APIGroupDiscoveryList;v=v2;g=apidiscovery.k8s.io;profile=nopeer", true),
+        ("application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json", false),
+        ("application/json, application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", false),
+    ];
+    for (accept, want) in cases {
+        assert_eq!(wants_aggregated(accept), want, "{accept}");
+    }
+}
+
+#[test]
+fn health_is_ok_and_lists_its_checks_when_asked() {
+    let cluster = cluster();
+    for path in ["/healthz", "/livez", "/readyz", "/livez/ping", "/readyz/poststarthook/rbac/bootstrap-roles"] {
+        assert_eq!(text(get(&cluster, path, "")), (200, "ok".to_owned()), "{path}");
+    }
+    for path in ["/healthz/none", "/nowhere", "/apis/none", "/apis/apps/v2", "/api/v2"] {
+        assert_eq!(text(get(&cluster, path, "")), (404, "404 page not found\n".to_owned()), "{path}");
+    }
+    let (_, verbose) = text(get(&cluster, "/readyz?verbose&exclude=etcd", ""));
+    assert!(verbose.starts_with("[+]ping ok\n[+]log ok\n[+]etcd excluded: ok\n[+]"), "{verbose}");
+    assert!(verbose.ends_with("\nreadyz check passed\n"), "{verbose}");
+}
+
+#[test]
+fn openapi_documents_are_kept_by_their_hash() {
+    let cluster = cluster();
+    let (code, index) = text(get(&cluster, "/openapi/v3", "application/json"));
+    assert_eq!(code, 200);
+    let index = Value::from_json(index.as_bytes()).unwrap();
+    let url = index.at(&["paths", "apis/apps/v1", "serverRelativeURL"]).str_or_empty();
+    let kept = get(&cluster, url, "application/json");
+    assert!(kept.headers.iter().any(|(_, value)| value == "public, immutable"));
+    let document = Value::from_json(text(kept).1.as_bytes()).unwrap();
+    assert!(document.at(&["paths", "/apis/apps/v1/namespaces/{namespace}/deployments", "post"]).as_object().is_some());
+
+    let moved = get(&cluster, "/openapi/v3/apis/apps/v1?hash=old", "application/json");
+    assert_eq!((moved.code, moved.headers[0].1.as_str()), (301, url));
+    let protobuf = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    assert_eq!(get(&cluster, "/openapi/v2", protobuf).code, 406);
+}
