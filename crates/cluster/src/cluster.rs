@@ -35,7 +35,7 @@ pub struct Cluster {
     store: Store<ObjectKey, Value>,
     /// (uid of an owner, object that names it as its owner)
     dependents: OrdSet<(Text, ObjectKey)>,
-    /// (node, pod bound to it)
+    /// (node, pod bound to it); pods that are bound to none stand under the empty name
     bound: OrdSet<(Text, ObjectKey)>,
     work: Queue<Work>,
     /// What has been worked on since [`Cluster::trace`], if anyone asked.
@@ -162,6 +162,11 @@ impl Cluster {
         self.indexed(&self.bound, node)
     }
 
+    /// The pods that are bound to no node.
+    pub fn unplaced(&self) -> impl Iterator<Item = (&ObjectKey, &Value)> {
+        self.indexed(&self.bound, "")
+    }
+
     fn indexed<'a>(
         &'a self,
         index: &'a OrdSet<(Text, ObjectKey)>,
@@ -219,7 +224,7 @@ impl Cluster {
         });
         if key.is("pods") {
             reindex(&mut self.bound, key, before, after, |pod| {
-                pod.at(&["spec", "nodeName"]).as_text().filter(|node| !node.is_empty()).cloned().into_iter().collect()
+                vec![pod.at(&["spec", "nodeName"]).as_text().cloned().unwrap_or_default()]
             });
         }
     }

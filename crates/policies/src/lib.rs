@@ -2,3 +2,81 @@
 //!
 //! Knows: the vocabulary of effects.
 //! Does not know: any target, any twin, the gate.
+//!
+//! One file a rule. Each compares an end of a range with a limit and lets the range choose between hold and deny; rules
+//! that only a person can weigh never deny. The limits are fields, so that a site sets its own.
+
+mod availability_floor;
+mod blast_radius;
+mod capacity;
+mod certainty;
+mod data_loss;
+mod disruption_budget;
+mod guards;
+mod latent_danger;
+mod privilege;
+mod protected;
+mod session_budget;
+mod signature;
+
+#[cfg(test)]
+mod tests;
+
+use model::{Access, ActionPolicy, Evidence, Opinion, PolicyError};
+
+pub use availability_floor::AvailabilityFloor;
+pub use blast_radius::BlastRadius;
+pub use capacity::Capacity;
+pub use certainty::Certainty;
+pub use data_loss::DataLoss;
+pub use disruption_budget::DisruptionBudget;
+pub use guards::Guards;
+pub use latent_danger::LatentDanger;
+pub use privilege::Privileges;
+pub use protected::Protected;
+pub use session_budget::SessionBudget;
+pub use signature::Signature;
+
+/// The rules that are on where nothing else is said, the cheapest to explain first.
+#[must_use]
+pub fn builtin() -> Vec<Box<dyn ActionPolicy>> {
+    vec![
+        Box::new(Signature::default()),
+        Box::new(AvailabilityFloor::default()),
+        Box::new(DisruptionBudget),
+        Box::new(DataLoss),
+        Box::new(Capacity),
+        Box::new(Protected::default()),
+        Box::new(Privileges),
+        Box::new(Guards),
+        Box::new(LatentDanger),
+        Box::new(BlastRadius::default()),
+        Box::new(SessionBudget::default()),
+        Box::new(Certainty),
+    ]
+}
+
+/// What every rule about effects does first: say nothing of what only looks, and hold what nobody could foresee.
+fn about_effects(
+    evidence: &Evidence<'_>,
+    judge: impl FnOnce() -> Result<Opinion, PolicyError>,
+) -> Result<Opinion, PolicyError> {
+    if evidence.action.access == Access::Read {
+        return Ok(Opinion::Abstain);
+    }
+    // Where objects may be touched that nobody can name, an empty list of services says nothing about services.
+    if evidence.effect.objects.unlisted {
+        return Ok(Opinion::hold("what it would touch is not known"));
+    }
+    judge()
+}
+
+/// A list of names as a person reads it: the first few, and how many more.
+fn listed<T: std::fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
+    const SHOWN: usize = 3;
+    let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ")),
+    }
+}

@@ -1,0 +1,108 @@
+//! No service may fall below what it needs.
+
+use model::{ActionPolicy, Decimal, Evidence, Finding, Opinion, PolicyError, Service};
+
+use crate::about_effects;
+
+/// A service keeps the endpoints that carry its load; where nobody knows the load, a share of those it had.
+#[derive(Debug, Clone)]
+pub struct AvailabilityFloor {
+    /// Endpoints that must stay ready where the load is not known, in thousandths of those ready before.
+    pub floor_permille: u16,
+    /// The share of what its ready endpoints can serve that a service may be asked for, in thousandths.
+    pub utilisation_max_permille: u16,
+}
+
+impl Default for AvailabilityFloor {
+    fn default() -> Self {
+        Self { floor_permille: 500, utilisation_max_permille: 1000 }
+    }
+}
+
+/// What a rule found about one service.
+struct Found {
+    finding: Finding,
+    /// Endpoints that would be enough.
+    need: u64,
+    because: String,
+}
+
+impl ActionPolicy for AvailabilityFloor {
+    fn name(&self) -> &str {
+        "availability-floor"
+    }
+
+    fn help(&self) -> &str {
+        "Keeps every service at the endpoints that its load needs or, where the load is unknown, at half of what it had."
+    }
+
+    fn remedy(&self) -> &str {
+        "Keep more replicas, change fewer at a time, or wait until others are ready."
+    }
+
+    fn judge(&self, evidence: &Evidence<'_>) -> Result<Opinion, PolicyError> {
+        about_effects(evidence, || {
+            let services = evidence.effect.forecast.services.iter().filter(|(_, service)| service.is_degraded());
+            let worst = services.map(|(name, service)| self.look(name, service)).reduce(|worst, next| {
+                // Of equals the first, so that the same effect always names the same service.
+                if next.finding > worst.finding { next } else { worst }
+            });
+            Ok(match worst {
+                None => Opinion::allow("no service would lose an endpoint"),
+                Some(found) => {
+                    let opinion = found.finding.because(found.because);
+                    if found.finding == Finding::Passes {
+                        opinion
+                    } else {
+                        opinion.remedy(format!("replicas >= {}", found.need))
+                    }
+                }
+            })
+        })
+    }
+}
+
+impl AvailabilityFloor {
+    fn look(&self, name: &str, service: &Service) -> Found {
+        let fewest = service.ready_min.low().min(service.ready_after.low());
+        let shown = format!("service {name} would have {} of {} endpoints", fewest, service.ready_before);
+        let floor = |permille: u16, of: u64| of.saturating_mul(u64::from(permille)).div_ceil(1000);
+        match service.load.as_ref().filter(|load| {
+            load.capacity_per_endpoint.low() > Decimal::ZERO || load.requests_per_second.high() == Decimal::ZERO
+        }) {
+            Some(load) if load.requests_per_second.high() == Decimal::ZERO => Found {
+                finding: Finding::Passes,
+                need: 0,
+                because: format!("{shown}, and nobody asks it for anything"),
+            },
+            Some(load) if load.capacity_per_endpoint.high() < Decimal::MOST => {
+                let may = Decimal::from_millis(i64::from(self.utilisation_max_permille));
+                let need = |gets: Decimal, each: Decimal| {
+                    let micros = |number: Decimal| u64::try_from(number.micros()).unwrap_or(0);
+                    micros(gets.over(each.times(may))).div_ceil(micros(Decimal::ONE)).max(1)
+                };
+                let (gets, each) = (load.requests_per_second, load.capacity_per_endpoint);
+                let (least, most) = (need(gets.low(), each.high()), need(gets.high(), each.low()));
+                // What cannot be carried today is not made worse by leaving it as it is.
+                let most = most.min(service.ready_before);
+                let find = |need| service.ready_min.at_least(need).and(service.ready_after.at_least(need));
+                let finding = match (find(most), find(least.min(most))) {
+                    (Finding::Passes, _) => Finding::Passes,
+                    (_, Finding::Fails) => Finding::Fails,
+                    _ => Finding::Unsure,
+                };
+                let because = format!(
+                    "{shown} for {} requests a second, of which one endpoint serves {}",
+                    gets.likely(),
+                    each.likely()
+                );
+                Found { finding, need: most, because }
+            }
+            _ => {
+                let need = floor(self.floor_permille, service.ready_before).max(u64::from(service.ready_before > 0));
+                let finding = service.ready_min.at_least(need).and(service.ready_after.at_least(need));
+                Found { finding, need, because: shown }
+            }
+        }
+    }
+}

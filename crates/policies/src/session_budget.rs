@@ -1,0 +1,72 @@
+//! Many small actions do not add up to a large one.
+
+use model::{ActionPolicy, Decimal, Evidence, Opinion, PolicyError};
+
+use crate::{about_effects, listed};
+
+/// What an agent may do within the gate's window, all its actions together.
+#[derive(Debug, Clone)]
+pub struct SessionBudget {
+    /// Objects deleted.
+    pub deleted_max: u64,
+    /// Machines that lose work or take none.
+    pub nodes_max: u64,
+    /// Of the endpoints that a service had before the agent's first action, in thousandths, so many must be left.
+    pub floor_permille: u16,
+}
+
+impl Default for SessionBudget {
+    fn default() -> Self {
+        Self { deleted_max: 200, nodes_max: 3, floor_permille: 500 }
+    }
+}
+
+impl ActionPolicy for SessionBudget {
+    fn name(&self) -> &str {
+        "session-budget"
+    }
+
+    fn help(&self) -> &str {
+        "Counts effects over an agent's session, so that small steps cannot go where one large step may not."
+    }
+
+    fn remedy(&self) -> &str {
+        "Submit the whole change at once, so that a person sees where it leads."
+    }
+
+    fn judge(&self, evidence: &Evidence<'_>) -> Result<Opinion, PolicyError> {
+        about_effects(evidence, || {
+            let spent = &evidence.spent.agent;
+            if spent.actions == 0 {
+                return Ok(Opinion::Abstain); // the other rules judge a single action
+            }
+            let total = spent.with(evidence.effect);
+            let floor = Decimal::from_millis(i64::from(self.floor_permille));
+            let worn: Vec<String> = total
+                .services
+                .iter()
+                .filter(|(name, (first, last))| {
+                    let shrinks = evidence.effect.forecast.services.get(*name).is_some_and(model::Service::is_degraded);
+                    shrinks && *first > 0 && Decimal::ratio(*last, *first) < floor && spent.services.contains_key(*name)
+                })
+                .map(|(name, (first, last))| format!("service {name} would have gone from {first} to {last} endpoints"))
+                .collect();
+            if !worn.is_empty() {
+                return Ok(Opinion::hold(format!("in this session {}", listed(worn))));
+            }
+            if total.deleted > self.deleted_max {
+                return Ok(Opinion::hold(format!(
+                    "in this session {} objects would be deleted, limit {}",
+                    total.deleted, self.deleted_max
+                )));
+            }
+            if total.nodes > self.nodes_max {
+                return Ok(Opinion::hold(format!(
+                    "in this session {} machines would lose work, limit {}",
+                    total.nodes, self.nodes_max
+                )));
+            }
+            Ok(Opinion::Abstain)
+        })
+    }
+}

@@ -1,0 +1,253 @@
+//! What each rule says of an effect, one line a case.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{
+    Access, Action, ActionPolicy, AgentId, Among, Budget, Change, Decimal, Digest, Effect, Evidence, Hazard,
+    HazardKind, Load, Manner, Moment, ObjectRef, Operation, Opinion, Privilege, Range, Service, Shape, Spent,
+    TargetName, Tier, Touched,
+};
+use proptest::prelude::*;
+
+use super::*;
+
+fn action(shape: &[Shape]) -> Action {
+    Action {
+        agent: AgentId::from("bot"),
+        target: TargetName::from("prod"),
+        operation: Operation::from("exec"),
+        access: Access::Write,
+        resources: vec![ObjectRef::namespaced("Deployment", "shop", "cart")],
+        shape: shape.iter().copied().collect(),
+        reason: None,
+        facts: BTreeMap::new(),
+        kind: "patch Deployment".into(),
+        payload: Digest::of(&()),
+    }
+}
+
+fn say(rule: &dyn ActionPolicy, action: &Action, effect: &Effect, spent: &Spent) -> Opinion {
+    let evidence = Evidence { action, effect, tier: Tier::Simulation, spent, now: Moment(0) };
+    rule.judge(&evidence).unwrap()
+}
+
+/// The opinion's name and reason, as one line.
+fn of_effect(rule: &dyn ActionPolicy, effect: &Effect) -> String {
+    let opinion = say(rule, &action(&[]), effect, &Spent::default());
+    let because = opinion.why().map_or(String::new(), |why| format!(": {}", why.text));
+    let remedy =
+        opinion.why().and_then(|why| why.remedy.clone()).map_or(String::new(), |remedy| format!(" [{remedy}]"));
+    format!("{}{because}{remedy}", opinion.name())
+}
+
+fn service(before: u64, min: u64, after: u64, load: Option<(u64, u64)>) -> Effect {
+    let mut effect = Effect::none();
+    let load = load.map(|(gets, each)| Load {
+        requests_per_second: Range::exact(Decimal::from(gets)),
+        capacity_per_endpoint: Range::exact(Decimal::from(each)),
+        error_share: None,
+    });
+    let service =
+        Service { ready_min: Range::exact(min), ready_after: Range::exact(after), load, ..Service::steady(before) };
+    effect.forecast.services.insert("shop/cart".into(), service);
+    effect
+}
+
+#[test]
+fn a_service_keeps_what_its_load_needs() {
+    let floor = AvailabilityFloor::default();
+    let cases = [
+        (service(3, 3, 3, None), "allow: no service would lose an endpoint"),
+        (service(3, 2, 3, None), "allow: service shop/cart would have 2 of 3 endpoints"),
+        (service(3, 0, 0, None), "deny: service shop/cart would have 0 of 3 endpoints [replicas >= 2]"),
+        (service(1, 0, 1, None), "deny: service shop/cart would have 0 of 1 endpoints [replicas >= 1]"),
+        (
+            service(12, 4, 4, Some((900, 100))),
+            "deny: service shop/cart would have 4 of 12 endpoints for 900 requests a second, of which one endpoint serves 100 [replicas >= 9]",
+        ),
+        (
+            service(12, 11, 11, Some((700, 100))),
+            "allow: service shop/cart would have 11 of 12 endpoints for 700 requests a second, of which one endpoint serves 100",
+        ),
+        (
+            service(2, 0, 0, Some((0, 60))),
+            "allow: service shop/cart would have 0 of 2 endpoints, and nobody asks it for anything",
+        ),
+    ];
+    for (effect, want) in cases {
+        assert_eq!(of_effect(&floor, &effect), want);
+    }
+}
+
+#[test]
+fn a_range_that_reaches_below_the_floor_is_held_and_not_denied() {
+    let mut effect = service(4, 4, 4, None);
+    let service = effect.forecast.services.get_mut("shop/cart").unwrap();
+    service.ready_min = Range::around(3, 3, 1);
+    assert!(of_effect(&AvailabilityFloor::default(), &effect).starts_with("hold: "));
+}
+
+#[test]
+fn each_rule_says_what_it_found() {
+    let claim = ObjectRef::global("PersistentVolume", "pv-1");
+    let with = |change: &dyn Fn(&mut Effect)| {
+        let mut effect = Effect::none();
+        change(&mut effect);
+        effect
+    };
+    let cases: Vec<(Box<dyn ActionPolicy>, Effect, &str)> = vec![
+        (Box::new(DataLoss), Effect::none(), "abstain"),
+        (
+            Box::new(DataLoss),
+            with(&|effect| effect.forecast.volumes_lost = Among::exactly([claim.clone()])),
+            "hold: the data of PersistentVolume/pv-1 would be lost for good [a reclaim policy that retains, or a fresh snapshot]",
+        ),
+        (
+            Box::new(DisruptionBudget),
+            with(&|effect| {
+                let budget = Budget {
+                    allowed_before: 1,
+                    allowed_after: Range::exact(0),
+                    needed: Range::exact(3),
+                    violated: Range::exact(2),
+                };
+                effect.forecast.budgets.insert(ObjectRef::namespaced("PodDisruptionBudget", "shop", "cart"), budget);
+            }),
+            "deny: PodDisruptionBudget/shop/cart allows 1 disruptions, and 2 more would be caused [the same through the eviction API]",
+        ),
+        (
+            Box::new(Capacity),
+            with(&|effect| effect.forecast.pods_unschedulable = Range::exact(3)),
+            "hold: 3 replicas would find no place to run",
+        ),
+        (
+            Box::new(Capacity),
+            with(&|effect| {
+                effect.forecast.preempted = Among::exactly([ObjectRef::namespaced("Pod", "shop", "cart-1")])
+            }),
+            "deny: Pod/shop/cart-1 would be thrown out to make room",
+        ),
+        (
+            Box::new(Privileges),
+            with(&|effect| {
+                let privilege = Privilege {
+                    subject: "ServiceAccount/shop/cart".into(),
+                    can: "get secrets".into(),
+                    within: "everywhere".into(),
+                    sweeping: true,
+                };
+                effect.forecast.privilege.gained = Among::exactly([privilege]);
+            }),
+            "deny: ServiceAccount/shop/cart could get secrets (everywhere) [a role without it]",
+        ),
+        (
+            Box::new(Guards),
+            with(&|effect| {
+                effect.forecast.guards_removed =
+                    Among::exactly([ObjectRef::namespaced("NetworkPolicy", "shop", "cards")])
+            }),
+            "hold: NetworkPolicy/shop/cards would no longer guard what it guards",
+        ),
+        (
+            Box::new(LatentDanger),
+            with(&|effect| {
+                effect.forecast.hazards = BTreeSet::from([Hazard {
+                    kind: HazardKind::CannotStart,
+                    object: ObjectRef::namespaced("Deployment", "shop", "cart"),
+                    because: "its pods need ConfigMap/shop/cart, which is deleted".into(),
+                    sure: true,
+                }]);
+            }),
+            "hold: Deployment/shop/cart is in danger: its pods need ConfigMap/shop/cart, which is deleted",
+        ),
+        (
+            Box::new(BlastRadius::default()),
+            with(&|effect| effect.forecast.blast.deleted = Touched { touched: Range::exact(21), of: 4000 }),
+            "hold: it would touch 21 objects deleted, limit 20 [the same in smaller parts]",
+        ),
+        (
+            Box::new(BlastRadius::default()),
+            with(&|effect| effect.forecast.blast.nodes = Touched { touched: Range::exact(3), of: 6 }),
+            "hold: it would touch 3 of 6 machines [the same in smaller parts]",
+        ),
+        (
+            Box::new(Protected::default()),
+            with(&|effect| {
+                let change = Change { named: true, ..Change::new(Manner::Changed) };
+                effect.objects.insert(ObjectRef::namespaced("ConfigMap", "kube-system", "coredns"), change);
+            }),
+            "hold: ConfigMap/kube-system/coredns is protected",
+        ),
+        (
+            Box::new(Certainty),
+            with(&|effect| effect.forecast.uncertain = BTreeSet::from(["a webhook may change it".into()])),
+            "hold: the twin is not sure: a webhook may change it",
+        ),
+    ];
+    for (rule, effect, want) in cases {
+        assert_eq!(of_effect(&*rule, &effect), want);
+    }
+}
+
+#[test]
+fn the_shape_of_a_request_decides_what_needs_no_simulation() {
+    let cases: [(&[Shape], Access, &str); 7] = [
+        (&[], Access::Read, "allow"),
+        (&[], Access::Write, "abstain"),
+        (&[Shape::SecretRead], Access::Read, "allow"),
+        (&[Shape::Session], Access::Write, "deny"),
+        (&[Shape::Impersonation, Shape::DryRun], Access::Write, "deny"),
+        (&[Shape::OutputRead], Access::Read, "deny"),
+        (&[Shape::DryRun], Access::Write, "allow"),
+    ];
+    for (shape, access, want) in cases {
+        let action = Action { access, ..action(shape) };
+        assert_eq!(say(&Signature::default(), &action, &Effect::none(), &Spent::default()).name(), want, "{shape:?}");
+    }
+}
+
+#[test]
+fn steps_that_are_each_allowed_are_held_once_they_add_up() {
+    let mut spent = Spent::default();
+    let rule = SessionBudget::default();
+    let mut said = Vec::new();
+    for before in (2..=6).rev() {
+        let effect = service(before, before - 1, before - 1, None);
+        said.push(say(&rule, &action(&[]), &effect, &spent).name());
+        spent.agent.add(&effect);
+    }
+    assert_eq!(said, ["abstain", "abstain", "abstain", "hold", "hold"]);
+}
+
+#[test]
+fn no_rule_about_effects_allows_what_nobody_could_foresee() {
+    let (action, spent) = (action(&[]), Spent::default());
+    let effect = Effect::unknown("the twin has not seen this kind");
+    for rule in builtin() {
+        let opinion = say(&*rule, &action, &effect, &spent);
+        assert!(!matches!(opinion, Opinion::Allow(_) | Opinion::Deny(_)), "{}: {opinion:?}", rule.name());
+    }
+}
+
+#[test]
+fn every_rule_has_a_name_of_its_own_a_help_and_a_remedy() {
+    let rules = builtin();
+    let names: BTreeSet<&str> = rules.iter().map(|rule| rule.name()).collect();
+    assert_eq!(names.len(), rules.len());
+    for rule in &rules {
+        assert!(rule.help().ends_with('.') && rule.remedy().ends_with('.'), "{}", rule.name());
+    }
+}
+
+proptest! {
+    /// Fewer endpoints never look better.
+    #[test]
+    fn losing_more_endpoints_is_never_judged_milder(before in 1_u64..20, lost in 0_u64..20, more in 0_u64..20, load in proptest::option::of((0_u64..2000, 1_u64..200))) {
+        let strictness = |lost: u64| {
+            let left = before.saturating_sub(lost);
+            let opinion = say(&AvailabilityFloor::default(), &action(&[]), &service(before, left, left, load), &Spent::default());
+            ["abstain", "allow", "hold", "deny"].iter().position(|name| *name == opinion.name())
+        };
+        prop_assert!(strictness(lost) <= strictness(lost + more));
+    }
+}
