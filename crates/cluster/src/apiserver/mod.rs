@@ -23,6 +23,7 @@ pub mod discovery;
 mod openapi;
 pub mod registry;
 pub mod status;
+pub mod table;
 
 pub use call::{
     Answer, Call, Content, Encoding, FieldValidation, Form, Options, Output, PatchType, Subject, User, Verb, Watch,
