@@ -1,0 +1,186 @@
+//! Bodies and headers of HTTP messages.
+//!
+//! Knows: sizes, gzip, and what of a message could be read two ways.
+//! Does not know: Kubernetes.
+
+use std::fmt;
+use std::io::{Read, Write};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+
+/// Why a body broke off.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of an answer: whole, or as it comes.
+pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// Answers below this size go out as they are: kube-apiserver's `defaultGzipThresholdBytes`.
+const GZIP_FROM_BYTES: usize = 128 * 1024;
+
+/// A request whose body was read to its end.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Method, path, query and headers.
+    pub head: http::request::Parts,
+    /// The body, unzipped; empty if there was none.
+    pub body: Bytes,
+}
+
+/// Why a body could not be read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It is larger than this many bytes, as sent or unzipped.
+    TooLarge(usize),
+    /// It is compressed in a way that is not understood here.
+    Encoding(String),
+    /// It does not unzip.
+    Corrupt(String),
+    /// The connection broke off.
+    Broken(String),
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge(limit) => write!(f, "Request entity too large: limit is {limit}"),
+            Self::Encoding(said) => write!(f, "the content encoding {said:?} is not supported: use gzip, or none"),
+            Self::Corrupt(why) => write!(f, "the body is no valid gzip: {why}"),
+            Self::Broken(why) => write!(f, "the body broke off: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+/// Reads a request to its end, and unzips it; no more than `limit` bytes, zipped or not.
+///
+/// # Errors
+/// [`Unreadable`] says why not.
+pub async fn receive<B>(request: Request<B>, limit: usize) -> Result<Received, Unreadable>
+where
+    B: hyper::body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let (mut head, body) = request.into_parts();
+    let body = match Limited::new(body, limit).collect().await {
+        Ok(whole) => whole.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(Unreadable::TooLarge(limit)),
+        Err(error) => return Err(Unreadable::Broken(error.to_string())),
+    };
+    let mut encodings = head.headers.get_all(CONTENT_ENCODING).into_iter();
+    let body = match (encodings.next().map(HeaderValue::as_bytes), encodings.next()) {
+        (None | Some(b"" | b"identity"), None) => body,
+        (Some(b"gzip"), None) => unzip(&body, limit)?,
+        (first, _) => {
+            return Err(Unreadable::Encoding(String::from_utf8_lossy(first.unwrap_or_default()).into_owned()));
+        }
+    };
+    // What stands in `head` describes the body as it is now.
+    head.headers.remove(CONTENT_ENCODING);
+    head.headers.remove(CONTENT_LENGTH);
+    Ok(Received { head, body })
+}
+
+fn unzip(zipped: &[u8], limit: usize) -> Result<Bytes, Unreadable> {
+    let mut plain = Vec::new();
+    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    MultiGzDecoder::new(zipped)
+        .take(bound)
+        .read_to_end(&mut plain)
+        .map_err(|error| Unreadable::Corrupt(error.to_string()))?;
+    if plain.len() > limit { Err(Unreadable::TooLarge(limit)) } else { Ok(plain.into()) }
+}
+
+/// A body that is all here.
+#[must_use]
+pub fn whole(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// An answer that is all here.
+#[must_use]
+pub fn answer(code: u16, content_type: &str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(whole(body));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if let Ok(kind) = HeaderValue::from_str(content_type) {
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    response
+}
+
+/// Whether a client takes gzip.
+#[must_use]
+pub fn takes_gzip(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT_ENCODING)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|coding| coding.split(';').next().is_some_and(|name| name.trim() == "gzip"))
+}
+
+/// Zips what is worth it, if the client takes it: as the real server, at the fastest level.
+pub fn zip(bytes: Bytes, headers: &mut HeaderMap, client_takes_gzip: bool) -> Bytes {
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    if !client_takes_gzip || bytes.len() < GZIP_FROM_BYTES {
+        return bytes;
+    }
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
+    let zipped = encoder.write_all(&bytes).and_then(|()| encoder.finish());
+    let Ok(zipped) = zipped else { return bytes };
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    zipped.into()
+}
+
+/// A random 128-bit word in lower-case hexadecimal.
+///
+/// # Errors
+/// If the operating system gives no randomness.
+pub fn random_word() -> std::io::Result<String> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gzip(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(encodings: &[&str], body: Vec<u8>) -> Result<Bytes, Unreadable> {
+        let mut request = Request::new(Full::new(Bytes::from(body)));
+        for encoding in encodings {
+            request.headers_mut().append(CONTENT_ENCODING, encoding.parse().unwrap());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(receive(request, 1000)).map(|received| received.body)
+    }
+
+    #[test]
+    fn a_body_is_read_whole_zipped_or_not_up_to_the_limit() {
+        assert_eq!(read(&[], vec![b'x'; 1000]).unwrap().len(), 1000);
+        assert_eq!(read(&[], vec![b'x'; 1001]), Err(Unreadable::TooLarge(1000)));
+        assert_eq!(read(&["gzip"], gzip(&[b'x'; 1000])).unwrap().len(), 1000);
+        assert_eq!(read(&["gzip"], gzip(&[b'x'; 1001])), Err(Unreadable::TooLarge(1000)));
+    }
+
+    #[test]
+    fn an_encoding_that_is_not_understood_is_refused_and_not_guessed_at() {
+        for said in [&["br"][..], &["gzip, gzip"], &["gzip", "gzip"], &["GZIP"]] {
+            assert!(matches!(read(said, gzip(b"{}")), Err(Unreadable::Encoding(_))), "{said:?}");
+        }
+        assert!(matches!(read(&["gzip"], b"{}".to_vec()), Err(Unreadable::Corrupt(_))));
+    }
+}

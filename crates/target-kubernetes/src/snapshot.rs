@@ -1,0 +1,221 @@
+//! Snapshots: files of objects.
+//!
+//! Knows: the forms a snapshot's files take: JSON, YAML, JSON Lines, folders of them, `.gz`, `.zst`.
+//! Does not know: what a cluster makes of the objects.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use cluster::Value;
+use flate2::read::MultiGzDecoder;
+
+/// A snapshot could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// What stands in it is no object.
+    #[error("{}: {why}", path.display())]
+    Form {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// What files of a folder are taken for parts of a snapshot.
+const ENDINGS: &[&str] = &["json", "yaml", "yml", "jsonl", "ndjson"];
+
+/// The file beside a snapshot that says what load its services get; it holds no objects.
+const TRAFFIC: &[&str] = &["traffic.yaml", "traffic.yml"];
+
+/// Reads every object of these files and folders, one after another, so that a large snapshot is never in memory twice.
+///
+/// # Errors
+/// [`SnapshotError`] names the file and what is wrong with it.
+pub fn read(paths: &[PathBuf], mut take: impl FnMut(Value)) -> Result<(), SnapshotError> {
+    for path in paths {
+        read_path(path, &mut take)?;
+    }
+    Ok(())
+}
+
+/// Every object of these files and folders.
+///
+/// # Errors
+/// [`SnapshotError`] names the file and what is wrong with it.
+pub fn read_all(paths: &[PathBuf]) -> Result<Vec<Value>, SnapshotError> {
+    let mut objects = Vec::new();
+    read(paths, |object| objects.push(object))?;
+    Ok(objects)
+}
+
+fn read_path(path: &Path, take: &mut dyn FnMut(Value)) -> Result<(), SnapshotError> {
+    let failed = |source| SnapshotError::Read { path: path.to_owned(), source };
+    if path.is_dir() {
+        let mut files = std::fs::read_dir(path)
+            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>())
+            .map_err(failed)?;
+        // Sorted, so that a folder means the same on every file system.
+        files.sort();
+        for file in files.iter().filter(|file| file.is_dir() || is_part(file)) {
+            read_path(file, take)?;
+        }
+        return Ok(());
+    }
+    let file = File::open(path).map_err(failed)?;
+    match extension(path) {
+        "gz" => read_file(path, &path.with_extension(""), MultiGzDecoder::new(file), take),
+        "zst" => {
+            let decoder = ruzstd::decoding::StreamingDecoder::new(BufReader::new(file))
+                .map_err(|error| SnapshotError::Form { path: path.to_owned(), why: error.to_string() })?;
+            read_file(path, &path.with_extension(""), decoder, take)
+        }
+        _ => read_file(path, path, file, take),
+    }
+}
+
+fn extension(path: &Path) -> &str {
+    path.extension().and_then(|extension| extension.to_str()).unwrap_or_default()
+}
+
+fn is_part(path: &Path) -> bool {
+    let plain = if matches!(extension(path), "gz" | "zst") { path.with_extension("") } else { path.to_owned() };
+    let traffic = plain.file_name().and_then(|name| name.to_str()).is_some_and(|name| TRAFFIC.contains(&name));
+    ENDINGS.contains(&extension(&plain)) && !traffic
+}
+
+/// Reads one file's unzipped contents; `name` is what it would be called unzipped.
+fn read_file(
+    path: &Path,
+    name: &Path,
+    contents: impl Read,
+    take: &mut dyn FnMut(Value),
+) -> Result<(), SnapshotError> {
+    let failed = |source| SnapshotError::Read { path: path.to_owned(), source };
+    let wrong = |why: String| SnapshotError::Form { path: path.to_owned(), why };
+    let mut contents = BufReader::with_capacity(1 << 20, contents);
+    match extension(name) {
+        "yaml" | "yml" => {
+            let mut text = String::new();
+            contents.read_to_string(&mut text).map_err(failed)?;
+            let documents: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|error| wrong(error.to_string()))?;
+            for document in documents.into_iter().filter(|document| !document.is_null()) {
+                unfold(document, take).map_err(wrong)?;
+            }
+        }
+        "jsonl" | "ndjson" => {
+            let mut line = Vec::new();
+            for number in 1_usize.. {
+                line.clear();
+                if contents.read_until(b'\n', &mut line).map_err(failed)? == 0 {
+                    break;
+                }
+                if line.iter().all(u8::is_ascii_whitespace) {
+                    continue;
+                }
+                let object = Value::from_json(&line).map_err(|error| wrong(format!("line {number}: {error}")))?;
+                unfold(object, take).map_err(|why| wrong(format!("line {number}: {why}")))?;
+            }
+        }
+        // Lists and lines alike: some write JSON Lines into a `.json`.
+        _ => {
+            let mut text = Vec::new();
+            contents.read_to_end(&mut text).map_err(failed)?;
+            for document in serde_json::Deserializer::from_slice(&text).into_iter::<Value>() {
+                let document = document.map_err(|error| wrong(error.to_string()))?;
+                unfold(document, take).map_err(wrong)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives an object as it is, and a list's objects one by one, each with the kind that a typed list leaves out.
+fn unfold(document: Value, take: &mut dyn FnMut(Value)) -> Result<(), String> {
+    let kind = document.at(&["kind"]).str_or_empty();
+    if kind.is_empty() {
+        return Err(format!("this is no Kubernetes object, it has no kind: {}", head(&document)));
+    }
+    let Some(kind) = kind.strip_suffix("List").filter(|_| document.get("items").is_some()) else {
+        take(document);
+        return Ok(());
+    };
+    for item in document.at(&["items"]).items() {
+        let mut item = item.clone();
+        if !kind.is_empty() && item.at(&["kind"]).is_empty() {
+            item.set(&["kind"], kind);
+            item.set(&["apiVersion"], document.at(&["apiVersion"]).clone());
+        }
+        unfold(item, take)?;
+    }
+    Ok(())
+}
+
+fn head(document: &Value) -> String {
+    document.to_json().chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    const POD: &str = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}"#;
+
+    fn names(files: &[(&str, Vec<u8>)]) -> Result<Vec<String>, SnapshotError> {
+        let folder = std::env::temp_dir().join(format!("lazaret-{}", crate::message::random_word().unwrap()));
+        std::fs::create_dir(&folder).unwrap();
+        for (name, contents) in files {
+            std::fs::write(folder.join(name), contents).unwrap();
+        }
+        let read = read_all(std::slice::from_ref(&folder));
+        std::fs::remove_dir_all(&folder).unwrap();
+        Ok(read?.iter().map(|object| format!("{}/{}", object.at(&["kind"]).str_or_empty(), object.name())).collect())
+    }
+
+    fn gzip(plain: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(plain.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn a_snapshot_is_read_in_every_form_it_may_take() {
+        let list = format!(r#"{{"kind":"List","items":[{POD}]}}"#);
+        let typed = r#"{"apiVersion":"v1","kind":"NodeList","items":[{"metadata":{"name":"n"}}]}"#;
+        let zst = ruzstd::encoding::compress_to_vec(POD.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest);
+        for (name, contents, expected) in [
+            ("a.json", POD.into(), "Pod/a"),
+            ("a.json", list.clone().into(), "Pod/a"),
+            ("a.json", typed.into(), "Node/n"),
+            ("a.yaml", "---\nkind: Pod\nmetadata: {name: a}\n---\n".into(), "Pod/a"),
+            ("a.jsonl", format!("{POD}\n\n").into(), "Pod/a"),
+            ("a.json.gz", gzip(&list), "Pod/a"),
+            ("a.jsonl.zst", zst, "Pod/a"),
+        ] {
+            assert_eq!(names(&[(name, contents)]).unwrap(), [expected], "{name}");
+        }
+        let others = [("traffic.yaml", b"services: {}".to_vec()), ("notes.txt", b"x".to_vec())];
+        assert_eq!(names(&others).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_no_object_is_named_with_its_file() {
+        for (name, contents) in [("a.json", "{"), ("a.json", "[]"), ("a.jsonl", "{}\nx"), ("a.json.gz", "plain")] {
+            let error = names(&[(name, contents.into())]).unwrap_err();
+            let shown = error.to_string();
+            assert!(shown.contains(name), "{shown}");
+        }
+    }
+}
