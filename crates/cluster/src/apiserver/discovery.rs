@@ -6,7 +6,7 @@
 //! Nothing here is written down twice: custom resources appear because the schema has them.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use bytes::Bytes;
 

@@ -41,7 +41,7 @@ pub(super) fn add(schema: &Schema, definition: &Value) -> Result<Schema, SchemaE
         let gvk = GroupVersionKind::new(&group, text(version, "name"), &kind);
         let names = definition.at(&["spec", "names"]);
         let list_kind = names.at(&["listKind"]).as_text().cloned().unwrap_or_else(|| arcstr::format!("{kind}List"));
-        let definitions = definitions(&gvk, &list_kind, version, &inner.common);
+        let definitions = Arc::new(definitions(&gvk, &list_kind, version, &inner.common));
         let arena = Arc::new(parse::arena(&definitions));
         inner.put(Resource {
             group: group.clone(),
@@ -59,6 +59,7 @@ pub(super) fn add(schema: &Schema, definition: &Value) -> Result<Schema, SchemaE
             storage_version_hash: storage_version_hash(&stored),
             custom: true,
             columns: array(version, "additionalPrinterColumns").iter().map(column).collect(),
+            published: Some(definitions),
             ty: handle(&arena, &gvk),
         });
     }

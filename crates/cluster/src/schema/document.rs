@@ -3,35 +3,52 @@
 //! Knows: its bytes, and the hash by which clients keep it.
 //! Does not know: who asks for it.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha512};
 
+use super::parse::Definitions;
+use super::publish;
+use super::resource::Resource;
 use crate::value::Text;
 
 /// One document: that of a group version, or of a few paths that are no resources.
 #[derive(Debug)]
 pub struct Document {
-    bytes: Bytes,
+    /// What it is written from, for custom resources. Nobody may ever ask, so it is written when somebody does.
+    resources: Vec<(Arc<Resource>, Arc<Definitions>)>,
+    version: Text,
+    bytes: OnceLock<Bytes>,
     hash: OnceLock<Text>,
 }
 
 impl Document {
     /// A document as a server gave it.
     pub(super) fn read(bytes: Bytes) -> Self {
-        Self { bytes, hash: OnceLock::new() }
+        Self { resources: Vec::new(), version: Text::new(), bytes: OnceLock::from(bytes), hash: OnceLock::new() }
+    }
+
+    /// The document of custom resources of one group version.
+    pub(super) fn of(resources: Vec<(Arc<Resource>, Arc<Definitions>)>, version: Text) -> Self {
+        Self { resources, version, bytes: OnceLock::new(), hash: OnceLock::new() }
     }
 
     /// It as JSON.
-    #[must_use]
     pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+        self.bytes.get_or_init(|| {
+            let resources: Vec<(&Resource, &Definitions)> = self
+                .resources
+                .iter()
+                .map(|(resource, definitions)| (resource.as_ref(), definitions.as_ref()))
+                .collect();
+            publish::document(&resources, &self.version).to_json_bytes().into()
+        })
     }
 
     /// What changes when it changes, and only then: 128 hexadecimal digits, as Kubernetes writes it.
     pub fn hash(&self) -> &Text {
-        self.hash.get_or_init(|| hash(&self.bytes))
+        self.hash.get_or_init(|| hash(self.bytes()))
     }
 }
 

@@ -10,13 +10,14 @@
 //! | `types` | structs, maps, lists, scalars: what a field may hold and how it is merged |
 //! | `resource` | names, verbs, subresources; which resources show the same objects |
 //! | `parse` | OpenAPI definitions to types |
-//! | `document` | an OpenAPI v3 document as it is served, with its hash |
+//! | `document`, `publish` | an OpenAPI v3 document as it is served, with its hash; that of custom resources |
 //! | `source` | a server's answers to a schema; the answers of a real 1.36 are built in |
 //! | `definition` | a CustomResourceDefinition to resources and types |
 
 mod definition;
 mod document;
 mod parse;
+mod publish;
 mod resource;
 pub(crate) mod source;
 mod types;
@@ -274,30 +275,61 @@ impl Schema {
 
 impl Inner {
     fn put(&mut self, resource: Resource) {
-        let (group, version) = (resource.group.clone(), resource.version.clone());
+        let custom = resource.custom;
+        let (group_name, version) = (resource.group.clone(), resource.version.clone());
         let resource = Arc::new(resource);
         let (g, v, p, k) = (&resource.group, &resource.version, &resource.plural, &resource.kind);
         place(&mut self.resources, resource.clone(), |have| by_plural(have, g, v, p));
         place(&mut self.kinds, resource.clone(), |have| by_kind(have, g, v, k));
-        let at = match self.groups.iter().position(|have| have.name == group) {
+        let at = match self.groups.iter().position(|have| have.name == group_name) {
             Some(at) => at,
             None => {
                 // Groups that are added have the lowest priority, and among themselves go by name.
-                let at = self.groups.iter().rposition(|have| self.is_built_in(have) || have.name < group);
+                let at = self.groups.iter().rposition(|have| self.is_built_in(have) || have.name < group_name);
                 let at = at.map_or(0, |at| at + 1);
-                self.groups.insert(at, Group { name: group, versions: Vec::new() });
+                self.groups.insert(at, Group { name: group_name.clone(), versions: Vec::new() });
                 at
             }
         };
         if let Some(group) = self.groups.get_mut(at)
             && !group.versions.contains(&version)
         {
-            group.versions.push(version);
+            group.versions.push(version.clone());
             group.versions.sort_by(|one, two| priority(two).cmp(&priority(one)).then_with(|| one.cmp(two)));
+        }
+        if custom {
+            self.publish(&group_name, &version);
+        }
+    }
+
+    /// Has a group version's document say what its resources are now, if all of them are custom.
+    fn publish(&mut self, group: &str, version: &str) {
+        let start = self.resources.partition_point(|have| by_plural(have, group, version, "").is_lt());
+        let here = self.resources.iter().skip(start);
+        let here = here.take_while(|have| have.group == *group && have.version == *version);
+        let published = here.map(|have| Some((have.clone(), have.published.clone()?)));
+        let path = document_path(group, version);
+        match published.collect::<Option<Vec<_>>>() {
+            // Some of them are known from the server's own document only: it stays.
+            None => {}
+            Some(none) if none.is_empty() => {
+                self.documents.remove(&path);
+            }
+            Some(resources) => {
+                let major_minor = |key: &str| self.version.at(&[key]).str_or_empty();
+                let version = arcstr::format!("{}.{}", major_minor("major"), major_minor("minor"));
+                self.documents.insert(path, Arc::new(Document::of(resources, version)));
+            }
         }
     }
 
     fn drop(&mut self, group: &str, plural: &str) {
+        let before: Vec<Text> = self
+            .resources
+            .iter()
+            .filter(|have| have.group == group && have.plural == plural)
+            .map(|have| have.version.clone())
+            .collect();
         self.resources.retain(|have| !(have.group == group && have.plural == plural));
         self.kinds.retain(|have| !(have.group == group && have.plural == plural));
         let resources = &self.resources;
@@ -306,10 +338,13 @@ impl Inner {
             have.versions.retain(|version| resources.iter().any(|one| one.group == *name && one.version == *version));
         }
         self.groups.retain(|group| !group.versions.is_empty());
+        for version in before {
+            self.publish(group, &version);
+        }
     }
 
     fn is_built_in(&self, group: &Group) -> bool {
-        group.versions.iter().any(|version| self.documents.contains_key(&document_path(&group.name, version)))
+        self.resources.iter().any(|have| have.group == group.name && !have.custom)
     }
 }
 

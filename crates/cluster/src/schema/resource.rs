@@ -4,9 +4,11 @@
 //! Does not know: any resource by name, but for one pair (see `ALIASES`).
 
 use std::fmt;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::parse::Definitions;
 use super::types::{Type, TypeHandle};
 use crate::apiserver::status;
 use crate::value::Text;
@@ -87,6 +89,8 @@ pub struct Resource {
     pub custom: bool,
     /// Of a custom resource: what kubectl shows of it.
     pub columns: Box<[Column]>,
+    /// Of a custom resource: what OpenAPI says of it.
+    pub(super) published: Option<Arc<Definitions>>,
     pub(super) ty: TypeHandle,
 }
 

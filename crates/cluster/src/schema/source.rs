@@ -21,7 +21,14 @@ use crate::value::{Text, Value};
 static ANSWERS: &[u8] = include_bytes!("../../data/kubernetes.gz");
 
 /// What the definition of any custom resource, and the paths below which it is served, refer to.
-const COMMON: &[&str] = &["DeleteOptions", "ListMeta", "ObjectMeta", "Patch", "Status"];
+const COMMON: &[&str] = &[
+    ".autoscaling.v1.Scale",
+    ".meta.v1.DeleteOptions",
+    ".meta.v1.ListMeta",
+    ".meta.v1.ObjectMeta",
+    ".meta.v1.Patch",
+    ".meta.v1.Status",
+];
 
 /// What a real Kubernetes 1.36.2 knows.
 pub(super) fn built_in() -> Schema {
@@ -262,6 +269,7 @@ impl Listed {
                 storage_version_hash: listed.storage_version_hash.clone(),
                 custom: false,
                 columns: Box::default(),
+                published: None,
                 ty: handle(arena, &listed.kind),
             }
         })
@@ -277,7 +285,7 @@ pub(super) fn handle(arena: &Arc<Arena>, kind: &GroupVersionKind) -> TypeHandle 
 fn closure(definitions: &Definitions) -> Definitions {
     let mut wanted: Vec<Text> = definitions
         .keys()
-        .filter(|name| name.rsplit_once(".meta.v1.").is_some_and(|(_, last)| COMMON.contains(&last)))
+        .filter(|name| name.starts_with("io.k8s.") && COMMON.iter().any(|end| name.ends_with(end)))
         .cloned()
         .collect();
     let mut found = BTreeSet::new();

@@ -282,3 +282,61 @@ fn versions_are_preferred_as_kubernetes_does() {
     versions.sort_by(|one, two| priority(two).cmp(&priority(one)).then_with(|| one.cmp(two)));
     assert_eq!(versions, ["v10", "v2", "v1", "v11beta2", "v3beta1", "v2beta1", "v1alpha1", "foo"]);
 }
+
+#[test]
+fn the_document_of_custom_resources_follows_their_definitions() {
+    let built_in = schema();
+    let schema = built_in.with_definition(&crontab()).unwrap();
+    let document = schema.document("apis/stable.example.com/v1").unwrap();
+    assert_ne!(document.hash(), schema.document("apis/stable.example.com/v1beta1").unwrap().hash());
+    let read = Value::from_json(document.bytes()).unwrap();
+    let paths: Vec<&str> = read.at(&["paths"]).entries().iter().map(|(path, _)| path.as_str()).collect();
+    let root = "/apis/stable.example.com/v1";
+    let collection = format!("{root}/namespaces/{{namespace}}/crontabs");
+    let want = [
+        format!("{root}/crontabs"),
+        collection.clone(),
+        format!("{collection}/{{name}}"),
+        format!("{collection}/{{name}}/scale"),
+        format!("{collection}/{{name}}/status"),
+    ];
+    assert_eq!(paths, want);
+    // Every reference leads somewhere, and a client finds out that fields are validated.
+    let text = String::from_utf8(document.bytes().to_vec()).unwrap();
+    for reference in text.split("#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(read.find(&["components", "schemas", reference]).is_some(), "{reference}");
+    }
+    let patch = read.at(&["paths", &want[2], "patch"]);
+    assert_eq!(patch.at(&["operationId"]), "patchStableExampleComV1NamespacedCronTab");
+    assert!(patch.at(&["parameters"]).items().iter().any(|parameter| parameter.at(&["name"]) == "fieldValidation"));
+
+    let mut next = crontab();
+    next.remove(&["spec", "names", "shortNames"]);
+    next.make(&["spec", "versions"]).array()[1].remove(&["subresources", "scale"]);
+    let next = schema.with_definition(&next).unwrap();
+    assert_ne!(next.document("apis/stable.example.com/v1").unwrap().hash(), document.hash());
+    let gone = schema.without("stable.example.com", "crontabs");
+    assert!(gone.document("apis/stable.example.com/v1").is_none());
+    assert_eq!(gone.documents().count(), built_in.documents().count());
+}
+
+#[test]
+fn a_schema_that_is_read_again_from_what_it_serves_is_the_same() {
+    let schema = schema().with_definition(&crontab()).unwrap();
+    let cluster = crate::Cluster::new(schema.clone(), twin::Time::from_millis(0), 1);
+    let get = |path: &str| crate::apiserver::discovery::tests::json(&cluster, path);
+    let mut paths: Vec<String> = ["/", "/version", "/api", "/apis"].map(str::to_owned).into();
+    for group in schema.groups() {
+        let root = if group.name.is_empty() { "/api".to_owned() } else { format!("/apis/{}", group.name) };
+        paths.extend(group.versions.iter().map(|version| format!("{root}/{version}")));
+    }
+    paths.extend(schema.documents().map(|(path, _)| format!("/openapi/v3/{path}")));
+    let again = Schema::from_answers(paths.iter().map(|path| (path.clone(), get(path)))).unwrap();
+    assert_eq!(again.groups(), schema.groups());
+    for (one, two) in schema.resources().zip(again.resources()) {
+        assert_eq!((one.gvk(), &one.verbs, &one.storage), (two.gvk(), &two.verbs, &two.storage));
+        let fields = |resource: &Resource| format!("{:?}", resource.ty().fields().collect::<Vec<_>>());
+        assert_eq!(fields(one), fields(two), "{}", one.id());
+    }
+    assert_eq!(again.resources().count(), schema.resources().count());
+}

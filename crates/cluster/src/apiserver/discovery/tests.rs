@@ -17,6 +17,15 @@ fn get(cluster: &Cluster, path: &str, accept: &str) -> Answer {
     answer(cluster, &call)
 }
 
+/// What is answered, as bytes.
+pub(crate) fn json(cluster: &Cluster, path: &str) -> Bytes {
+    match get(cluster, path, "application/json").content {
+        Content::Document(document) => document.to_json_bytes().into(),
+        Content::Raw { bytes, .. } => bytes,
+        content => panic!("{content:?}"),
+    }
+}
+
 fn cluster() -> Cluster {
     Cluster::new(Schema::default(), twin::Time::from_millis(0), 1)
 }
