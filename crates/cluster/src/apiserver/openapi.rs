@@ -1,13 +1,15 @@
 //! OpenAPI, served.
 //!
-//! Knows: the v3 index and documents with their caching; that v2 is given as JSON only.
+//! Knows: the v3 index and documents with their caching; v2, which is written from them, as JSON only.
 //! Does not know: what is in the documents.
+
+mod v2;
 
 use super::discovery::{MediaType, PLAIN, not_found, raw};
 use super::{Answer, Call};
 use crate::cluster::Cluster;
 use crate::doc;
-use crate::schema::Schema;
+use crate::schema::{self, Schema};
 use crate::value::{Map, Value};
 
 /// Answers a GET below `/openapi/`; none if the path is another.
@@ -19,6 +21,14 @@ pub(super) fn answer(cluster: &Cluster, call: &Call) -> Option<Answer> {
         // clients that want protobuf only go on without, which they are made for: old servers have none either
         _ if !takes_json => raw(406, PLAIN, ""),
         None if path.trim_end_matches('/') == "v3" => raw(200, PLAIN, index(&cluster.schema).to_json_bytes()),
+        None if path == "v2" => {
+            let bytes = v2::document(&cluster.schema).to_json_bytes();
+            let tag = format!("\"{}\"", schema::hash(&bytes));
+            let mut answer = raw(200, "application/json", bytes);
+            answer.headers.push(("ETag", tag));
+            answer.headers.push(("Vary", "Accept".to_owned()));
+            answer
+        }
         Some(("v3", path)) => document(&cluster.schema, path, call),
         _ => not_found(),
     })

@@ -129,3 +129,29 @@ fn openapi_documents_are_kept_by_their_hash() {
     let protobuf = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
     assert_eq!(get(&cluster, "/openapi/v2", protobuf).code, 406);
 }
+
+#[test]
+fn openapi_v2_says_what_v3_does_in_the_older_words() {
+    let read = Value::from_json(&json(&cluster(), "/openapi/v2")).unwrap();
+    let definition = |name: &str| read.at(&["definitions", name]);
+    let quantity = doc!({"type": "string"});
+    assert_eq!(definition("io.k8s.apimachinery.pkg.api.resource.Quantity"), &quantity);
+    let port = doc!({"type": "string", "format": "int-or-string"});
+    assert_eq!(definition("io.k8s.apimachinery.pkg.util.intstr.IntOrString"), &port);
+    let strategy = definition("io.k8s.api.apps.v1.DeploymentSpec").at(&["properties", "strategy"]);
+    let want = doc!({"$ref": "#/definitions/io.k8s.api.apps.v1.DeploymentStrategy", "x-kubernetes-patch-strategy": "retainKeys"});
+    assert_eq!(strategy, &want);
+    let create = read.at(&["paths", "/apis/apps/v1/namespaces/{namespace}/deployments", "post"]);
+    let body = doc!({"name": "body", "in": "body", "required": true, "schema": {"$ref": "#/definitions/io.k8s.api.apps.v1.Deployment"}});
+    assert_eq!(create.at(&["parameters"]).items()[0], body);
+    let dry_run = doc!({"name": "dryRun", "in": "query", "type": "string", "uniqueItems": true});
+    assert_eq!(create.at(&["parameters"]).items()[1], dry_run);
+
+    let text = read.to_json();
+    assert!(
+        !text.contains("#/components") && !text.contains("\"nullable\":true,") && !text.contains("\"requestBody\"")
+    );
+    for reference in text.split("#/definitions/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert!(!definition(reference).is_null(), "{reference}");
+    }
+}
