@@ -19,13 +19,16 @@ const KNOWN: &[(&str, Known)] = &[
     (".pkg.apis.meta.v1.MicroTime", Known::Scalar(Scalar::MicroTime)),
     (".pkg.apis.meta.v1.FieldsV1", Known::Any),
     (".pkg.apis.meta.v1.Patch", Known::Any),
-    (".pkg.runtime.RawExtension", Known::Any),
+    (".pkg.runtime.RawExtension", Known::Whole),
 ];
 
 #[derive(Clone, Copy)]
 enum Known {
     Scalar(Scalar),
+    /// Anything, in which each writer owns what it wrote.
     Any,
+    /// Anything, owned as a whole.
+    Whole,
 }
 
 /// Keywords that only validation asks for.
@@ -64,6 +67,7 @@ pub(super) fn arena(definitions: &Definitions) -> Arena {
         match KNOWN.iter().find(|(end, _)| name.ends_with(end)) {
             Some((_, Known::Scalar(scalar))) => node.shape = NodeShape::Scalar(*scalar),
             Some((_, Known::Any)) => node.shape = NodeShape::Any,
+            Some((_, Known::Whole)) => (node.shape, node.atomic) = (NodeShape::Any, true),
             None => {}
         }
         if let Some(place) = arena.nodes.get_mut(at) {

@@ -7,7 +7,7 @@ fn schema() -> Schema {
 
 fn typed<'a>(schema: &'a Schema, kind: &str, path: &str) -> Type<'a> {
     let (group, version) = match kind {
-        "Deployment" | "StatefulSet" => ("apps", "v1"),
+        "ControllerRevision" | "Deployment" => ("apps", "v1"),
         "CustomResourceDefinition" => ("apiextensions.k8s.io", "v1"),
         "HorizontalPodAutoscaler" => ("autoscaling", "v2"),
         _ => ("", "v1"),
@@ -143,6 +143,8 @@ fn lists_and_maps_say_how_they_are_merged() {
         ("Deployment", "spec.template", false),
         ("Pod", "spec.containers.args", true),
         ("Pod", "spec.containers", false),
+        ("ControllerRevision", "data", true),
+        ("CustomResourceDefinition", "spec.versions.schema.openAPIV3Schema.default", false),
     ];
     for (kind, path, want) in atomic {
         assert_eq!(typed(&schema, kind, path).is_atomic(), want, "{kind} {path}");

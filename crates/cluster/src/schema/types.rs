@@ -295,13 +295,14 @@ impl<'a> Type<'a> {
         if let Shape::Scalar(scalar) = self.shape() { Some(scalar) } else { None }
     }
 
-    /// Whether who writes any of it owns all of it: atomic maps, structs and lists, and whatever nothing is known of.
+    /// Whether who writes any of it owns all of it: scalars, atomic maps, structs and lists, and a `RawExtension`. In
+    /// whatever else nothing is known of, maps are owned key by key and lists as a whole.
     #[must_use]
     pub fn is_atomic(self) -> bool {
         match self.shape() {
             Shape::List(list) => list.kind == ListKind::Atomic,
-            Shape::Struct | Shape::Map(_) => self.atomic,
-            Shape::Scalar(_) | Shape::Any => true,
+            Shape::Struct | Shape::Map(_) | Shape::Any => self.atomic,
+            Shape::Scalar(_) => true,
         }
     }
 
