@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::GroupVersionKind;
 use super::types::{Arena, FieldNode, ListKind, Node, NodeId, NodeShape, Patch, Scalar, Union};
+use super::{GroupVersionKind, zeros};
 use crate::value::{Map, Text, Value};
 
 /// Definitions by name: `components.schemas` of one or many documents.
@@ -70,6 +70,7 @@ pub(super) fn arena(definitions: &Definitions) -> Arena {
             Some((_, Known::Whole)) => (node.shape, node.atomic) = (NodeShape::Any, true),
             None => {}
         }
+        node.zeros = zeros::of(name, &node, |field| arena.ty(field.node).list().is_some());
         if let Some(place) = arena.nodes.get_mut(at) {
             *place = node;
         }
@@ -106,6 +107,7 @@ impl Arena {
             enumeration: array(schema, "enum").to_vec(),
             rules: rules(schema),
             unions: array(schema, "x-kubernetes-unions").iter().map(union).collect(),
+            zeros: Vec::new(),
             shape,
         }
     }

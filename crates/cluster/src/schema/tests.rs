@@ -342,3 +342,52 @@ fn a_schema_that_is_read_again_from_what_it_serves_is_the_same() {
     }
     assert_eq!(again.resources().count(), schema.resources().count());
 }
+
+#[test]
+fn a_document_gains_the_fields_that_go_always_writes() {
+    let schema = schema();
+    let cases = [
+        (
+            "Pod",
+            doc!({"spec": {"containers": [{"name": "a"}], "volumes": [{"name": "v", "configMap": {}}]}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}),
+            doc!({"metadata": {}, "spec": {"containers": [{"name": "a", "resources": {}}], "volumes": [{"name": "v", "configMap": {}}]},
+                "status": {"conditions": [{"type": "Ready", "status": "True", "lastProbeTime": null, "lastTransitionTime": null}]}}),
+        ),
+        (
+            "Deployment",
+            doc!({"metadata": {"name": "d"}, "spec": {"template": {"spec": {"containers": []}}, "selector": {}}}),
+            doc!({"metadata": {"name": "d"}, "spec": {"template": {"metadata": {}, "spec": {"containers": []}}, "selector": {}, "strategy": {}}, "status": {}}),
+        ),
+        (
+            "DaemonSet",
+            doc!({"metadata": {}, "spec": {"selector": {}, "template": {"metadata": {}, "spec": {"containers": []}}}}),
+            doc!({"metadata": {}, "spec": {"selector": {}, "template": {"metadata": {}, "spec": {"containers": []}}, "updateStrategy": {}},
+                "status": {"currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0}}),
+        ),
+        ("Service", doc!({"metadata": {}}), doc!({"metadata": {}, "spec": {}, "status": {"loadBalancer": {}}})),
+        (
+            "Event",
+            doc!({"metadata": {}, "involvedObject": {}}),
+            doc!({"metadata": {}, "involvedObject": {}, "eventTime": null, "firstTimestamp": null, "lastTimestamp": null,
+                "reportingComponent": "", "reportingInstance": "", "source": {}}),
+        ),
+        ("LimitRange", doc!({"metadata": {}, "spec": {}}), doc!({"metadata": {}, "spec": {"limits": null}})),
+        ("ConfigMap", doc!({"metadata": {}, "data": {"a": "b"}}), doc!({"metadata": {}, "data": {"a": "b"}})),
+    ];
+    for (kind, given, want) in cases {
+        let ty = schema.resources().find(|resource| resource.kind == kind).unwrap().ty();
+        assert_eq!(ty.with_zeros(&given).unwrap_or_else(|| given.clone()), want, "{kind}");
+        assert_eq!(ty.with_zeros(&want), None, "{kind} has them all");
+    }
+}
+
+#[test]
+fn a_custom_resources_own_defaults_are_no_zeros() {
+    let mut definition = crontab();
+    let schema_path = &["schema", "openAPIV3Schema", "properties", "spec", "default"];
+    definition.make(&["spec", "versions"]).array()[1].set(schema_path, doc!({}));
+    let schema = schema().with_definition(&definition).unwrap();
+    let ty = schema.by_kind("stable.example.com", "v1", "CronTab").unwrap().ty();
+    assert_eq!(ty.with_zeros(&doc!({"metadata": {}})), None);
+    assert_eq!(ty.field("spec").unwrap().default_value(), Some(&doc!({})));
+}

@@ -38,6 +38,8 @@ pub(super) struct Node {
     pub(super) enumeration: Vec<Value>,
     pub(super) rules: Option<Box<Value>>,
     pub(super) unions: Vec<Union>,
+    /// What its fields are when nobody set them.
+    pub(super) zeros: Vec<(Text, Value)>,
 }
 
 #[derive(Debug, Default)]
@@ -190,6 +192,7 @@ static UNKNOWN: Node = Node {
     enumeration: Vec::new(),
     rules: None,
     unions: Vec::new(),
+    zeros: Vec::new(),
 };
 
 /// What nothing is known of has nothing below it.
@@ -353,6 +356,10 @@ impl<'a> Type<'a> {
     #[must_use]
     pub fn rules(self) -> Option<&'a Value> {
         self.node.rules.as_deref()
+    }
+
+    pub(super) fn zeros(self) -> &'a [(Text, Value)] {
+        &self.node.zeros
     }
 
     /// Groups of fields of which one is chosen.
