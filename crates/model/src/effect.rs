@@ -28,6 +28,20 @@ pub struct Prediction {
     pub effect: Effect,
     /// What was read and changed on the way. Another action that touches it makes this prediction void.
     pub footprint: Footprint,
+    /// The versions of the objects that production must still have when the action is committed.
+    pub pins: BTreeMap<ObjectRef, String>,
+}
+
+impl Prediction {
+    /// Nothing happens, whatever else does.
+    pub fn nothing() -> Self {
+        Self { effect: Effect::none(), footprint: Footprint::default(), pins: BTreeMap::new() }
+    }
+
+    /// Anything may happen, to anything.
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self { effect: Effect::unknown(why), footprint: Footprint::everything(), pins: BTreeMap::new() }
+    }
 }
 
 impl Effect {

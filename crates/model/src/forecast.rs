@@ -378,7 +378,10 @@ impl Forecast {
             let most = service.wanted.unwrap_or(0).max(service.ready_before).max(service.ready_after.high());
             service.ready_min = service.ready_min.widened(doubt, 0, most);
             service.ready_after = service.ready_after.widened(doubt, 0, most);
-            service.below_seconds = service.below_seconds.widened(doubt, Decimal::ZERO, horizon);
+            // A service that keeps all its endpoints, even at the wider worst, spends no time below.
+            if service.is_degraded() {
+                service.below_seconds = service.below_seconds.widened(doubt, Decimal::ZERO, horizon);
+            }
         }
         for workload in self.workloads.values_mut() {
             let most = workload.wanted_after.high().max(workload.ready_before).max(workload.ready_after.high());

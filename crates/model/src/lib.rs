@@ -15,6 +15,7 @@ mod among;
 mod budget;
 mod decimal;
 mod digest;
+mod drift;
 mod effect;
 mod footprint;
 mod forecast;
@@ -22,6 +23,8 @@ mod object;
 mod policy;
 mod range;
 mod record;
+mod ruling;
+mod summary;
 mod tier;
 mod verdict;
 
@@ -30,6 +33,7 @@ pub use among::Among;
 pub use budget::{Spent, Tally};
 pub use decimal::Decimal;
 pub use digest::{Digest, canonical_json};
+pub use drift::{Drift, Miss};
 pub use effect::{Change, Effect, FieldChange, Manner, Objects, Prediction};
 pub use footprint::{Footprint, Key};
 pub use forecast::{
@@ -39,5 +43,6 @@ pub use forecast::{
 pub use object::ObjectRef;
 pub use policy::{ActionPolicy, Evidence, Judgement, PolicyError, judge};
 pub use range::{Number, Range};
+pub use ruling::Ruling;
 pub use tier::{Micros, Moment, Tier};
 pub use verdict::{Approval, Because, Finding, Opinion, Quorum, Verdict, Voice};
