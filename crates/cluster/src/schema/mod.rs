@@ -8,7 +8,7 @@
 //! | file | does |
 //! |---|---|
 //! | `types` | structs, maps, lists, scalars: what a field may hold and how it is merged |
-//! | `zeros` | fields that Go writes though nobody set them |
+//! | `zeros` | what a document is after Go has read and written it |
 //! | `resource` | names, verbs, subresources; which resources show the same objects |
 //! | `parse` | OpenAPI definitions to types |
 //! | `document`, `publish` | an OpenAPI v3 document as it is served, with its hash; that of custom resources |

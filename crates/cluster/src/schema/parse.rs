@@ -70,7 +70,13 @@ pub(super) fn arena(definitions: &Definitions) -> Arena {
             Some((_, Known::Whole)) => (node.shape, node.atomic) = (NodeShape::Any, true),
             None => {}
         }
-        node.zeros = zeros::of(name, &node, |field| arena.ty(field.node).list().is_some());
+        if zeros::is_go(name) {
+            node.go = true;
+            if let NodeShape::Struct(fields) = &mut node.shape {
+                fields.iter_mut().for_each(|field| field.omitted = zeros::is_omitted(name, &field.name));
+            }
+            node.zeros = zeros::of(name, &node, |field| arena.ty(field.node).list().is_some());
+        }
         if let Some(place) = arena.nodes.get_mut(at) {
             *place = node;
         }
@@ -107,6 +113,7 @@ impl Arena {
             enumeration: array(schema, "enum").to_vec(),
             rules: rules(schema),
             unions: array(schema, "x-kubernetes-unions").iter().map(union).collect(),
+            go: false,
             zeros: Vec::new(),
             shape,
         }
@@ -162,6 +169,7 @@ impl Arena {
                 nullable: flag(schema, "nullable"),
                 default: schema.get("default").cloned(),
                 patch: patch(schema),
+                omitted: false,
             })
             .collect();
         fields.sort_by(|one, two| one.name.cmp(&two.name));

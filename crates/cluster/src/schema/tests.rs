@@ -344,7 +344,7 @@ fn a_schema_that_is_read_again_from_what_it_serves_is_the_same() {
 }
 
 #[test]
-fn a_document_gains_the_fields_that_go_always_writes() {
+fn a_document_is_written_as_go_would_write_it() {
     let schema = schema();
     let cases = [
         (
@@ -356,12 +356,12 @@ fn a_document_gains_the_fields_that_go_always_writes() {
         (
             "Deployment",
             doc!({"metadata": {"name": "d"}, "spec": {"template": {"spec": {"containers": []}}, "selector": {}}}),
-            doc!({"metadata": {"name": "d"}, "spec": {"template": {"metadata": {}, "spec": {"containers": []}}, "selector": {}, "strategy": {}}, "status": {}}),
+            doc!({"metadata": {"name": "d"}, "spec": {"template": {"metadata": {}, "spec": {"containers": null}}, "selector": {}, "strategy": {}}, "status": {}}),
         ),
         (
             "DaemonSet",
-            doc!({"metadata": {}, "spec": {"selector": {}, "template": {"metadata": {}, "spec": {"containers": []}}}}),
-            doc!({"metadata": {}, "spec": {"selector": {}, "template": {"metadata": {}, "spec": {"containers": []}}, "updateStrategy": {}},
+            doc!({"metadata": {}, "spec": {"selector": {}, "template": {"metadata": {}, "spec": {"containers": null}}}}),
+            doc!({"metadata": {}, "spec": {"selector": {}, "template": {"metadata": {}, "spec": {"containers": null}}, "updateStrategy": {}},
                 "status": {"currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0}}),
         ),
         ("Service", doc!({"metadata": {}}), doc!({"metadata": {}, "spec": {}, "status": {"loadBalancer": {}}})),
@@ -372,12 +372,31 @@ fn a_document_gains_the_fields_that_go_always_writes() {
                 "reportingComponent": "", "reportingInstance": "", "source": {}}),
         ),
         ("LimitRange", doc!({"metadata": {}, "spec": {}}), doc!({"metadata": {}, "spec": {"limits": null}})),
-        ("ConfigMap", doc!({"metadata": {}, "data": {"a": "b"}}), doc!({"metadata": {}, "data": {"a": "b"}})),
+        (
+            "LimitRange",
+            doc!({"metadata": {}, "spec": {"limits": []}}),
+            doc!({"metadata": {}, "spec": {"limits": null}}),
+        ),
+        (
+            "ConfigMap",
+            doc!({"metadata": {"labels": {}, "annotations": {"x": null}}, "data": {"a": "b"}, "binaryData": null}),
+            doc!({"metadata": {"annotations": {"x": ""}}, "data": {"a": "b"}}),
+        ),
+        (
+            "Service",
+            doc!({"metadata": {}, "spec": {"ports": [], "selector": {}, "type": ""}, "status": null}),
+            doc!({"metadata": {}, "spec": {"type": ""}, "status": {"loadBalancer": {}}}),
+        ),
+        (
+            "ControllerRevision",
+            doc!({"metadata": {}, "revision": 1, "data": {"a": null, "b": []}}),
+            doc!({"metadata": {}, "revision": 1, "data": {"a": null, "b": []}}),
+        ),
     ];
     for (kind, given, want) in cases {
         let ty = schema.resources().find(|resource| resource.kind == kind).unwrap().ty();
-        assert_eq!(ty.with_zeros(&given).unwrap_or_else(|| given.clone()), want, "{kind}");
-        assert_eq!(ty.with_zeros(&want), None, "{kind} has them all");
+        assert_eq!(ty.as_go(&given).unwrap_or_else(|| given.clone()), want, "{kind}");
+        assert_eq!(ty.as_go(&want), None, "{kind} has them all");
     }
 }
 
@@ -388,6 +407,6 @@ fn a_custom_resources_own_defaults_are_no_zeros() {
     definition.make(&["spec", "versions"]).array()[1].set(schema_path, doc!({}));
     let schema = schema().with_definition(&definition).unwrap();
     let ty = schema.by_kind("stable.example.com", "v1", "CronTab").unwrap().ty();
-    assert_eq!(ty.with_zeros(&doc!({"metadata": {}})), None);
+    assert_eq!(ty.as_go(&doc!({"metadata": {}})), None);
     assert_eq!(ty.field("spec").unwrap().default_value(), Some(&doc!({})));
 }

@@ -38,6 +38,8 @@ pub(super) struct Node {
     pub(super) enumeration: Vec<Value>,
     pub(super) rules: Option<Box<Value>>,
     pub(super) unions: Vec<Union>,
+    /// Whether it is a Go type of Kubernetes' own.
+    pub(super) go: bool,
     /// What its fields are when nobody set them.
     pub(super) zeros: Vec<(Text, Value)>,
 }
@@ -67,6 +69,8 @@ pub(super) struct FieldNode {
     pub(super) nullable: bool,
     pub(super) default: Option<Value>,
     pub(super) patch: Patch,
+    /// Whether Go leaves it out when it is zero, though its zero is its default.
+    pub(super) omitted: bool,
 }
 
 /// A leaf.
@@ -192,6 +196,7 @@ static UNKNOWN: Node = Node {
     enumeration: Vec::new(),
     rules: None,
     unions: Vec::new(),
+    go: false,
     zeros: Vec::new(),
 };
 
@@ -358,6 +363,10 @@ impl<'a> Type<'a> {
         self.node.rules.as_deref()
     }
 
+    pub(super) fn is_go(self) -> bool {
+        self.node.go
+    }
+
     pub(super) fn zeros(self) -> &'a [(Text, Value)] {
         &self.node.zeros
     }
@@ -421,6 +430,10 @@ impl<'a> Field<'a> {
     #[must_use]
     pub fn default_value(self) -> Option<&'a Value> {
         self.field.default.as_ref().or_else(|| self.ty().default_value())
+    }
+
+    pub(super) fn is_omitted_when_zero(self) -> bool {
+        self.field.omitted
     }
 
     /// What a strategic merge patch does to it.

@@ -1,13 +1,16 @@
-//! What Go writes for a field that nobody set.
+//! What a document is after Go has read and written it.
 //!
-//! Knows: which fields of Kubernetes' own types have no absence. A Go struct, or a number without `omitempty`, is
-//! always written: a container has `resources: {}`, a pod `status: {}`, an event `eventTime: null`.
+//! Knows: which fields of Kubernetes' own types have no absence, and what in a document means the same as absence.
 //! Does not know: defaulting, which is a decision of the API server. This is only how its types are written.
 //!
-//! OpenAPI says it almost everywhere: the generator gives such a field its zero as the default. It is silent on times
-//! and lists, which are `null` then, and it also says it of a few fields whose zero is a default proper.
+//! A Go struct, or a number without `omitempty`, is always written: a container has `resources: {}`, a pod `status: {}`,
+//! an event `eventTime: null`. A list or map that is empty is not, and neither is what was `null`.
+//!
+//! OpenAPI says almost everywhere which fields have no absence: its generator gives such a field its zero as the
+//! default. It is silent on times and lists, which are `null` then, and it says the same of a few fields whose zero is a
+//! default proper. What it cannot tell is a number that is a pointer from one that is not, so a zero that was sent stays.
 
-use super::types::{FieldNode, Node, NodeShape, Type};
+use super::types::{Field, FieldNode, Node, NodeShape, Scalar, Shape, Type};
 use crate::value::{Map, Text, Value};
 
 /// Fields whose default is a zero, but that are left out when they are zero: by the end of their definition's name.
@@ -42,12 +45,19 @@ const NULL: &[(&str, &[&str])] = &[
 /// The times of a condition, whoever's it is.
 const CONDITION_TIMES: &[&str] = &["lastHeartbeatTime", "lastProbeTime", "lastTransitionTime", "lastUpdateTime"];
 
-/// What a definition's fields are when nobody set them; nothing for what is no type of Kubernetes' own.
+/// Whether a definition is of a type of Kubernetes' own.
+pub(super) fn is_go(name: &str) -> bool {
+    name.starts_with("io.k8s.")
+}
+
+/// Whether a field is left out when it is zero, though its zero is its default.
+pub(super) fn is_omitted(name: &str, field: &str) -> bool {
+    OMITTED.iter().any(|(end, omitted)| name.ends_with(end) && field == *omitted)
+}
+
+/// What the fields of one of Kubernetes' own types are when nobody set them.
 pub(super) fn of(name: &str, node: &Node, is_list: impl Fn(&FieldNode) -> bool) -> Vec<(Text, Value)> {
     let NodeShape::Struct(fields) = &node.shape else { return Vec::new() };
-    if !name.starts_with("io.k8s.") {
-        return Vec::new();
-    }
     let is_null = |field: &FieldNode| {
         let listed = NULL.iter().any(|(end, fields)| name.ends_with(end) && fields.contains(&field.name.as_str()));
         let condition = name.ends_with("Condition") && CONDITION_TIMES.contains(&field.name.as_str());
@@ -55,7 +65,7 @@ pub(super) fn of(name: &str, node: &Node, is_list: impl Fn(&FieldNode) -> bool) 
     };
     let zero = |field: &FieldNode| match &field.default {
         Some(default) if !default.is_empty() => None,
-        Some(_) if OMITTED.iter().any(|(end, omitted)| name.ends_with(end) && field.name == *omitted) => None,
+        Some(_) if field.omitted => None,
         Some(default) => Some(default.clone()),
         None => is_null(field).then_some(Value::Null),
     };
@@ -63,18 +73,24 @@ pub(super) fn of(name: &str, node: &Node, is_list: impl Fn(&FieldNode) -> bool) 
 }
 
 impl Type<'_> {
-    /// The document with every field that Go would write though nobody set it; none if it has them all.
+    /// The object as it is after it was stored: read by Go, and written again; none if it is so already.
     ///
-    /// It changes what is typed in Go only, so custom resources gain at most what their metadata lacks.
+    /// Not for lists of objects, whose `items` are never `null`.
+    ///
+    /// It changes what is typed in Go only, so of a custom resource at most the metadata.
     #[must_use]
-    pub fn with_zeros(self, document: &Value) -> Option<Value> {
-        match document {
-            Value::Object(map) => self.map_with_zeros(map).map(Value::from),
-            Value::Array(list) => {
-                let items = self.list()?.items;
+    pub fn as_go(self, document: &Value) -> Option<Value> {
+        self.written(document, false)
+    }
+
+    fn written(self, document: &Value, typed: bool) -> Option<Value> {
+        match (document, self.shape()) {
+            (Value::Object(map), Shape::Struct) => self.struct_written(map).map(Value::from),
+            (Value::Object(map), Shape::Map(values)) => map_written(map, values, typed).map(Value::from),
+            (Value::Array(list), Shape::List(list_type)) => {
                 let mut changed: Option<Vec<Value>> = None;
                 for (at, item) in list.iter().enumerate() {
-                    if let Some(new) = items.with_zeros(item)
+                    if let Some(new) = list_type.items.written(item, typed)
                         && let Some(place) = changed.get_or_insert_with(|| list.to_vec()).get_mut(at)
                     {
                         *place = new;
@@ -86,19 +102,54 @@ impl Type<'_> {
         }
     }
 
-    fn map_with_zeros(self, map: &Map) -> Option<Map> {
+    fn struct_written(self, map: &Map) -> Option<Map> {
+        let typed = self.is_go();
         let mut changed: Option<Map> = None;
         for (key, below) in map {
-            if let Some(new) = self.child(key).and_then(|ty| ty.with_zeros(below)) {
+            let Some(field) = self.field(key) else { continue };
+            if typed && field.is_absence(below) {
+                changed.get_or_insert_with(|| map.clone()).remove(key);
+            } else if let Some(new) = field.ty().written(below, typed) {
                 changed.get_or_insert_with(|| map.clone()).insert(key.clone(), new);
             }
         }
         for (key, zero) in self.zeros() {
-            if !map.contains_key(key) {
-                let zero = self.child(key).and_then(|ty| ty.with_zeros(zero)).unwrap_or_else(|| zero.clone());
+            let have = changed.as_ref().unwrap_or(map);
+            if !have.contains_key(key) {
+                let zero = self.child(key).and_then(|ty| ty.written(zero, true)).unwrap_or_else(|| zero.clone());
                 changed.get_or_insert_with(|| map.clone()).insert(key.clone(), zero);
             }
         }
-        changed
+        // What was taken away and put back is no change.
+        changed.filter(|changed| Value::from(changed.clone()) != Value::from(map.clone()))
+    }
+}
+
+/// A map's values; where text is wanted `null` is read as an empty one.
+fn map_written(map: &Map, values: Type<'_>, typed: bool) -> Option<Map> {
+    let mut changed: Option<Map> = None;
+    for (key, below) in map {
+        let new = if typed && below.is_null() && values.scalar() == Some(Scalar::String) {
+            Some(Value::from(""))
+        } else {
+            values.written(below, typed)
+        };
+        if let Some(new) = new {
+            changed.get_or_insert_with(|| map.clone()).insert(key.clone(), new);
+        }
+    }
+    changed
+}
+
+impl Field<'_> {
+    /// Whether a value says the same as nothing, to Go: `null`, an empty list or map, the zero of a number that is left
+    /// out when it is zero.
+    fn is_absence(self, value: &Value) -> bool {
+        match self.ty().shape() {
+            _ if value.is_null() => true,
+            Shape::List(_) | Shape::Map(_) => value.is_empty(),
+            Shape::Scalar(_) => value.is_empty() && self.is_omitted_when_zero(),
+            Shape::Struct | Shape::Any => false,
+        }
     }
 }
