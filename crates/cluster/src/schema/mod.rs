@@ -8,6 +8,7 @@
 //! | file | does |
 //! |---|---|
 //! | `types` | structs, maps, lists, scalars: what a field may hold and how it is merged |
+//! | `convert` | an object of one storage in another version's words |
 //! | `zeros` | what a document is after Go has read and written it |
 //! | `resource` | names, verbs, subresources; which resources show the same objects |
 //! | `parse` | OpenAPI definitions to types |
@@ -15,6 +16,7 @@
 //! | `source` | a server's answers to a schema; the answers of a real 1.36 are built in |
 //! | `definition` | a CustomResourceDefinition to resources and types |
 
+mod convert;
 mod definition;
 mod document;
 mod parse;

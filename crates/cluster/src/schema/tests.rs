@@ -401,6 +401,32 @@ fn a_document_is_written_as_go_would_write_it() {
 }
 
 #[test]
+fn a_scale_says_how_many_are_wanted_unless_none_are() {
+    let schema = schema();
+    let ty = schema.type_of("autoscaling", "v1", "Scale").unwrap();
+    let scale = |replicas: i64| doc!({"metadata": {}, "spec": {"replicas": (replicas)}, "status": {"replicas": 2}});
+    assert_eq!(ty.as_go(&scale(3)), None);
+    assert_eq!(ty.as_go(&scale(0)), Some(doc!({"metadata": {}, "spec": {}, "status": {"replicas": 2}})));
+}
+
+#[test]
+fn resources_of_one_name_in_two_groups_are_kept_apart_unless_their_hashes_are_equal() {
+    let list = |group: &str, hash: &str| {
+        let list = doc!({"kind": "APIResourceList", "groupVersion": (format!("{group}/v1")), "resources": [
+            {"name": "things", "singularName": "thing", "kind": "Thing", "verbs": ["list"], "storageVersionHash": (hash)},
+        ]});
+        (format!("/apis/{group}/v1"), Bytes::from(list.to_json()))
+    };
+    let at_a = storage_version_hash(&GroupVersionKind::new("a", "v1", "Thing"));
+    let cases = [(at_a.as_str(), "things.a"), ("other", "things.b")];
+    for (hash_of_b, want) in cases {
+        let schema = Schema::from_answers([list("b", hash_of_b), list("a", &at_a)]).unwrap();
+        assert_eq!(schema.resource("b", "v1", "things").unwrap().storage.resource, want);
+        assert_eq!(schema.resource("a", "v1", "things").unwrap().storage.resource, "things.a");
+    }
+}
+
+#[test]
 fn a_custom_resources_own_defaults_are_no_zeros() {
     let mut definition = crontab();
     let schema_path = &["schema", "openAPIV3Schema", "properties", "spec", "default"];
@@ -409,4 +435,76 @@ fn a_custom_resources_own_defaults_are_no_zeros() {
     let ty = schema.by_kind("stable.example.com", "v1", "CronTab").unwrap().ty();
     assert_eq!(ty.as_go(&doc!({"metadata": {}})), None);
     assert_eq!(ty.field("spec").unwrap().default_value(), Some(&doc!({})));
+}
+
+#[test]
+fn an_event_of_the_core_group_is_said_in_the_words_of_the_newer_one_and_back() {
+    let schema = schema();
+    let core = doc!({
+        "apiVersion": "v1", "kind": "Event", "metadata": {"name": "e1"}, "involvedObject": {"kind": "Pod", "name": "p"},
+        "reason": "Started", "message": "m", "type": "Normal", "count": 1, "source": {"component": "kubelet"},
+        "eventTime": null, "firstTimestamp": null, "lastTimestamp": null, "reportingComponent": "", "reportingInstance": "",
+    });
+    // As the real server answered.
+    let new = doc!({
+        "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e1"}, "regarding": {"kind": "Pod", "name": "p"},
+        "reason": "Started", "note": "m", "type": "Normal", "deprecatedCount": 1, "deprecatedSource": {"component": "kubelet"},
+        "eventTime": null, "deprecatedFirstTimestamp": null, "deprecatedLastTimestamp": null,
+    });
+    assert_eq!(schema.convert(&core, &GroupVersionKind::new("events.k8s.io", "v1", "Event")), new);
+    assert_eq!(schema.convert(&new, &GroupVersionKind::new("", "v1", "Event")), core);
+}
+
+#[test]
+fn an_autoscaler_is_said_in_the_words_of_its_first_version_and_back() {
+    let schema = schema();
+    let (v1, v2) = (
+        GroupVersionKind::new("autoscaling", "v1", "HorizontalPodAutoscaler"),
+        GroupVersionKind::new("autoscaling", "v2", "HorizontalPodAutoscaler"),
+    );
+    let reference = || doc!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    let plain = doc!({
+        "apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "h"},
+        "spec": {"scaleTargetRef": (reference()), "maxReplicas": 5, "targetCPUUtilizationPercentage": 80},
+        "status": {"currentReplicas": 2, "desiredReplicas": 3, "currentCPUUtilizationPercentage": 40},
+    });
+    let metrics = doc!([{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]);
+    let current = doc!([{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 40}}}]);
+    let plain_v2 = doc!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "h"},
+        "spec": {"scaleTargetRef": (reference()), "maxReplicas": 5, "metrics": (metrics)},
+        "status": {"currentReplicas": 2, "desiredReplicas": 3, "currentMetrics": (current)},
+    });
+    assert_eq!(schema.convert(&plain, &v2), plain_v2);
+    assert_eq!(schema.convert(&plain_v2, &v1), plain);
+
+    let mut full = plain_v2;
+    full.make(&["spec", "metrics"]).array().extend([
+        doc!({"type": "Pods", "pods": {"metric": {"name": "rps"}, "target": {"type": "AverageValue", "averageValue": "10"}}}),
+        doc!({"type": "Object", "object": {"describedObject": {"kind": "Service", "name": "s"}, "metric": {"name": "q"}, "target": {"type": "Value", "value": "3"}}}),
+        doc!({"type": "External", "external": {"metric": {"name": "x", "selector": {"matchLabels": {"a": "b"}}}, "target": {"type": "AverageValue", "averageValue": "1"}}}),
+        doc!({"type": "Resource", "resource": {"name": "memory", "target": {"type": "AverageValue", "averageValue": "1Gi"}}}),
+    ]);
+    full.set(&["spec", "behavior"], doc!({"scaleDown": {"stabilizationWindowSeconds": 60}}));
+    full.set(&["status", "conditions"], doc!([{"type": "AbleToScale", "status": "True", "lastTransitionTime": null}]));
+    let kept = schema.convert(&full, &v1);
+    let metrics = kept.annotation("autoscaling.alpha.kubernetes.io/metrics").unwrap();
+    assert!(
+        metrics.starts_with(r#"[{"pods":{"metricName":"rps","targetAverageValue":"10"},"type":"Pods"},"#),
+        "{metrics}"
+    );
+    let mut again = schema.convert(&kept, &v2);
+    again.remove(&["metadata", "annotations"]);
+    // The metric that has fields of its own comes last; else nothing is lost.
+    full.make(&["spec", "metrics"]).array().rotate_left(1);
+    assert_eq!(again, full);
+}
+
+#[test]
+fn a_custom_resources_versions_differ_by_their_name() {
+    let schema = schema().with_definition(&crontab()).unwrap();
+    let object = doc!({"apiVersion": "stable.example.com/v1", "kind": "CronTab", "metadata": {}, "spec": {"replicas": 0, "any": {}}});
+    let mut want = object.clone();
+    want.set(&["apiVersion"], "stable.example.com/v1beta1");
+    assert_eq!(schema.convert(&object, &GroupVersionKind::new("stable.example.com", "v1beta1", "CronTab")), want);
 }
