@@ -91,7 +91,11 @@ pub struct Case<C> {
     pub(crate) id: CaseId,
     pub(crate) action: Arc<Action>,
     pub(crate) call: Arc<C>,
+    /// As far as it is believed: this is judged, shown and granted.
     pub(crate) effect: Arc<Effect>,
+    /// As the twin told it: this is compared with what is then observed. A forecast that was widened because the twin
+    /// is often wrong is right more often, and must not make the twin seem so.
+    pub(crate) told: Arc<Effect>,
     pub(crate) footprint: Arc<Footprint>,
     pub(crate) pins: Arc<Pins>,
     pub(crate) judgement: Judgement,

@@ -37,8 +37,8 @@ impl Fidelity {
         score.right = score.right.plus(drift.score().minus(score.right).times(weight));
     }
 
-    /// The effect as far as it can be believed: the less the twin has been right, the wider its forecasts.
-    pub(crate) fn widen(&self, target: &TargetName, kind: &str, effect: Effect) -> Effect {
+    /// How far an effect is to be doubted (0..=1): the less the twin has been right, the more.
+    pub(crate) fn doubt(&self, target: &TargetName, kind: &str, effect: &Effect) -> Decimal {
         let told = effect.forecast.fidelity;
         let believed = match self.0.get(&(target.clone(), kind.to_owned())) {
             None => told,
@@ -48,7 +48,7 @@ impl Fidelity {
                 sum.over(Decimal::whole(PRIOR + measured))
             }
         };
-        effect.widened(Decimal::ONE.minus(believed))
+        Decimal::ONE.minus(believed)
     }
 
     /// Every score of a target.

@@ -7,7 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use model::{
-    Access, Action, AgentId, Effect, Evidence, Judgement, Micros, Moment, Prediction, Spent, Tier, Verdict, judge,
+    Access, Action, AgentId, Decimal, Effect, Evidence, Judgement, Micros, Moment, Prediction, Spent, Tier, Verdict,
+    judge,
 };
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, info, info_span};
@@ -329,7 +330,9 @@ impl<C> Scales<C> {
         let Prediction { effect, footprint, pins } = prediction;
         let action = &self.action;
         // The less the twin has been right about such actions, the wider its forecasts.
-        let effect = self.journal.state().fidelity.widen(&action.target, &action.kind, effect);
+        let doubt = self.journal.state().fidelity.doubt(&action.target, &action.kind, &effect);
+        let told = Arc::new(effect);
+        let effect = if doubt == Decimal::ZERO { told.clone() } else { Arc::new(told.as_ref().clone().widened(doubt)) };
         let start = self.host.micros();
         let judgement = weigh(&self.policies, action, &effect, tier, &self.spent, self.now);
         let judged = self.micros.judge.unwrap_or(0) + (self.host.micros() - start);
@@ -338,7 +341,8 @@ impl<C> Scales<C> {
             id: self.id.clone(),
             action: self.action.clone(),
             call: self.call.clone(),
-            effect: Arc::new(effect),
+            effect,
+            told,
             footprint: Arc::new(footprint),
             pins: Arc::new(pins),
             judgement,
@@ -409,7 +413,7 @@ async fn intend<T: Target>(
 ) -> Result<Intent<T::Call>, NotAppended<Overtaken>> {
     let entry = permit.case.entry(asked.number, gate.mode());
     let Permit { case, warrant } = permit;
-    let Case { id, action, call, effect, footprint, pins, head, spent_at, tier, judgement, .. } = case;
+    let Case { id, action, call, effect, told, footprint, pins, head, spent_at, tier, judgement, .. } = case;
     let lost = |error: &dyn std::fmt::Display| NotAppended::Unavailable(error.to_string());
     let bytes = serde_json::to_vec(&*call).map(zeroize::Zeroizing::new).map_err(|error| lost(&error))?;
     let sealed = gate.vault.seal(&bytes, &seal_name(gate.name(), &id)).map_err(|error| lost(&error))?;
@@ -442,7 +446,7 @@ async fn intend<T: Target>(
     };
     drop(judgement);
     let seq = gate.journal.append_if(now, drafts, still_stands).await?;
-    Ok(Intent { seq, case: id, action, call, effect, pins })
+    Ok(Intent { seq, case: id, action, call, effect, told, pins })
 }
 
 /// How a commit went, as far as the agent is concerned.
@@ -479,8 +483,8 @@ async fn commit<T: Target>(gate: &Arc<Gate<T>>, intent: Intent<T::Call>) -> Carr
     };
     gate.reach(Point::Answered, &id).await;
 
-    let Intent { action, call, effect, pins, .. } = intent;
-    let sent = Sent { seq, case: id.clone(), action, call, effect, pins, receipt: None };
+    let Intent { action, call, told, pins, .. } = intent;
+    let sent = Sent { seq, case: id.clone(), action, call, effect: told, pins, receipt: None };
     let abandoned = |why: String| gate.conclude(&id, seq, Outcome::Abandoned { why }, None);
     match answer {
         Ok((response, receipt)) => {

@@ -92,6 +92,7 @@ pub struct Intent<C> {
     pub(crate) action: Arc<Action>,
     pub(crate) call: Arc<C>,
     pub(crate) effect: Arc<Effect>,
+    pub(crate) told: Arc<Effect>,
     pub(crate) pins: Arc<Pins>,
 }
 

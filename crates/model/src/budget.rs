@@ -7,52 +7,114 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Decimal, Effect, Manner, ObjectRef};
+use crate::record::record;
+use crate::{Among, Cost, Effect, Manner, ObjectRef, Range};
 
-/// The effects of some actions, added up. Of what is uncertain the worst is counted.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Tally {
-    /// Actions that changed something, or may have.
-    pub actions: u64,
-    /// Objects created.
-    pub created: u64,
-    /// Objects changed.
-    pub changed: u64,
-    /// Objects deleted.
-    pub deleted: u64,
-    /// Namespaces in which anything was touched.
-    pub namespaces: BTreeSet<String>,
-    /// Ready endpoints each service had before the first action that touched it, and ready endpoints after the last.
-    pub services: BTreeMap<String, (u64, u64)>,
-    /// Volumes and the like that were lost.
-    pub volumes_lost: BTreeSet<ObjectRef>,
-    /// Safeguards that were taken away.
-    pub guards_removed: BTreeSet<ObjectRef>,
-    /// Machines that lose work or take none: summed, as their names are not part of an effect.
-    pub nodes: u64,
-    /// Cost added, per hour.
-    pub cost_per_hour: Decimal,
+record! {
+    /// The effects of some actions, added up. Sums are ranges as the effects are, so that a budget compares them with
+    /// its limit in the same way, and what nobody knows is never sure to be too much.
+    pub struct Tally {
+        /// Actions that changed something, or may have.
+        actions: u64 => "actions",
+        /// Objects created.
+        created: Range<u64> => "created",
+        /// Objects changed.
+        changed: Range<u64> => "changed",
+        /// Objects deleted.
+        deleted: Range<u64> => "deleted",
+        /// Namespaces in which anything was touched.
+        namespaces: BTreeSet<String> => "namespaces",
+        /// The course of each service that was touched.
+        services: BTreeMap<String, Course> => "services",
+        /// Volumes and the like that were lost.
+        volumes_lost: Among<ObjectRef> => "volumesLost",
+        /// Safeguards that were taken away.
+        guards_removed: Among<ObjectRef> => "guardsRemoved",
+        /// Machines that lose work or take none: summed, as their names are not part of an effect.
+        nodes: Range<u64> => "nodes",
+        /// Cost per hour before the first action, and after the last.
+        cost: Cost => "cost",
+    }
+}
+
+record! {
+    /// What became of a service over several actions.
+    pub struct Course {
+        /// Endpoints ready when the first of them came.
+        ready_first: u64 => "readyFirst",
+        /// The fewest ready at any moment.
+        ready_min: Range<u64> => "readyMin",
+        /// Endpoints ready after the last.
+        ready_last: Range<u64> => "readyLast",
+    }
+}
+
+impl Default for Course {
+    fn default() -> Self {
+        Self { ready_first: 0, ready_min: Range::default(), ready_last: Range::default() }
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            actions: 0,
+            created: Range::default(),
+            changed: Range::default(),
+            deleted: Range::default(),
+            namespaces: BTreeSet::new(),
+            services: BTreeMap::new(),
+            volumes_lost: Among::none(),
+            guards_removed: Among::none(),
+            nodes: Range::default(),
+            cost: Cost::default(),
+        }
+    }
+}
+
+/// Sums saturate, and an end that nobody knows stays unknown.
+fn sum(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
+    let expected = a.expected.zip(b.expected).map(|(a, b)| a.saturating_add(b));
+    Range { best: a.low().saturating_add(b.low()), expected, worst: a.high().saturating_add(b.high()) }
+}
+
+/// The smaller of two numbers, as far as either is known.
+fn fewer(a: &Range<u64>, b: &Range<u64>) -> Range<u64> {
+    let expected = a.expected.zip(b.expected).map(|(a, b)| a.min(b));
+    Range { best: a.high().min(b.high()), expected, worst: a.low().min(b.low()) }
+}
+
+fn union<T: Ord + Clone>(into: &mut Among<T>, from: &Among<T>) {
+    into.sure.extend(from.sure.iter().cloned());
+    into.possible.extend(from.possible.iter().cloned());
+    into.unlisted |= from.unlisted;
 }
 
 impl Tally {
     /// Adds one effect.
     pub fn add(&mut self, effect: &Effect) {
-        let forecast = &effect.forecast;
-        self.actions += 1;
-        self.created = self.created.saturating_add(effect.objects.count(Manner::Created).high());
-        self.changed = self.changed.saturating_add(effect.objects.count(Manner::Changed).high());
-        self.deleted = self.deleted.saturating_add(effect.objects.count(Manner::Deleted).high());
-        self.namespaces.extend(effect.objects.namespaces().into_iter().map(str::to_owned));
-        for (name, service) in &forecast.services {
-            let first = self.services.get(name).map_or(service.ready_before, |(first, _)| *first);
-            self.services.insert(name.clone(), (first, service.ready_after.low()));
+        let (forecast, objects) = (&effect.forecast, &effect.objects);
+        if self.actions == 0 {
+            self.cost.per_hour_before = forecast.cost.per_hour_before;
         }
-        self.volumes_lost.extend(forecast.volumes_lost.iter().map(|(object, _)| object.clone()));
-        self.guards_removed.extend(forecast.guards_removed.iter().map(|(object, _)| object.clone()));
-        self.nodes = self.nodes.saturating_add(forecast.blast.nodes.touched.high());
-        let cost = &forecast.cost;
-        self.cost_per_hour = self.cost_per_hour.plus(cost.per_hour_after.high().minus(cost.per_hour_before));
+        self.actions += 1;
+        self.created = sum(&self.created, &objects.count(Manner::Created));
+        self.changed = sum(&self.changed, &objects.count(Manner::Changed));
+        self.deleted = sum(&self.deleted, &objects.count(Manner::Deleted));
+        self.namespaces.extend(objects.namespaces().into_iter().map(str::to_owned));
+        for (name, service) in &forecast.services {
+            let course = self.services.entry(name.clone()).or_insert(Course {
+                ready_first: service.ready_before,
+                ready_min: service.ready_min,
+                ready_last: service.ready_after,
+            });
+            course.ready_min = fewer(&course.ready_min, &service.ready_min);
+            course.ready_last = service.ready_after;
+        }
+        union(&mut self.volumes_lost, &forecast.volumes_lost);
+        union(&mut self.guards_removed, &forecast.guards_removed);
+        self.nodes = sum(&self.nodes, &forecast.blast.nodes.touched);
+        self.cost.per_hour_after = forecast.cost.per_hour_after;
     }
 
     /// This and one more effect: what would be spent if it passed.

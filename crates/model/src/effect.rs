@@ -55,6 +55,11 @@ impl Effect {
         Self { objects: Objects { unlisted: true, ..Objects::default() }, forecast: Forecast::unknown(why) }
     }
 
+    /// Is not even bounded how much is touched? Then no verdict on it may be an allow, whatever policies overlook.
+    pub fn is_unknown(&self) -> bool {
+        self.objects.unlisted && self.forecast.blast.objects.touched.high() == u64::MAX
+    }
+
     /// What a grant and the journal call this effect.
     pub fn digest(&self) -> Digest {
         Digest::of(self)

@@ -30,7 +30,7 @@ mod verdict;
 
 pub use action::{Access, Action, AgentId, Operation, Shape, TargetName};
 pub use among::Among;
-pub use budget::{Spent, Tally};
+pub use budget::{Course, Spent, Tally};
 pub use decimal::Decimal;
 pub use digest::{Digest, canonical_json};
 pub use drift::{Drift, Miss};

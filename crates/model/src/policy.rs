@@ -54,7 +54,7 @@ pub struct Judgement {
     pub voices: Vec<Voice>,
 }
 
-/// The strictest opinion wins. A broken policy holds. Silence holds.
+/// The strictest opinion wins. A broken policy holds. Silence holds, and so does ignorance.
 pub fn judge<'p>(policies: impl IntoIterator<Item = &'p dyn ActionPolicy>, evidence: &Evidence<'_>) -> Judgement {
     let opinions: Vec<(&str, Opinion)> =
         policies.into_iter().map(|policy| (policy.name(), ask(policy, evidence))).collect();
@@ -63,12 +63,15 @@ pub fn judge<'p>(policies: impl IntoIterator<Item = &'p dyn ActionPolicy>, evide
     let reasons = |rank: fn(&Opinion) -> Option<&Because>| -> Vec<Because> {
         opinions.iter().filter_map(|(_, opinion)| rank(opinion)).cloned().collect()
     };
+    let hold = |text: &str| {
+        let why = Because { policy: "silence".into(), ..Because::new(text) };
+        Verdict::Hold { why: vec![why], approval: Default::default() }
+    };
     let verdict = match strictest {
+        // A policy looks at what it knows of, and may overlook that nothing is known.
+        Opinion::Allow(_) if evidence.effect.is_unknown() => hold("nobody knows what would happen"),
         Opinion::Allow(_) => Verdict::Allow,
-        Opinion::Abstain => {
-            let why = Because { policy: "silence".into(), ..Because::new("no policy covers this action") };
-            Verdict::Hold { why: vec![why], approval: Default::default() }
-        }
+        Opinion::Abstain => hold("no policy covers this action"),
         Opinion::Hold(_) => {
             let why = reasons(|opinion| matches!(opinion, Opinion::Hold(_)).then(|| opinion.why()).flatten());
             let approval = why.iter().fold(Default::default(), |all: crate::Approval, w| all.and(w.approval.clone()));

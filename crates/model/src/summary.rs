@@ -90,7 +90,7 @@ fn names(objects: &[&ObjectRef]) -> String {
 fn among(set: &Among<ObjectRef>) -> String {
     let members: Vec<&ObjectRef> = set.iter().map(|(member, _)| member).collect();
     match (members.is_empty(), set.unlisted, set.sure.is_empty()) {
-        (true, _, _) => "of nobody knows what".to_owned(),
+        (true, _, _) => "nobody knows what".to_owned(),
         (_, true, _) => format!("{} and perhaps others", names(&members)),
         (_, _, true) => format!("{} perhaps", names(&members)),
         _ => names(&members),

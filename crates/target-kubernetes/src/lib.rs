@@ -10,8 +10,8 @@
 //! | `listen` | accepts connections: TLS, HTTP/1.1 and HTTP/2, and lets them end in peace |
 //! | `kubeconfig` | writes the file that clients are handed |
 
-pub mod message;
 pub mod kubeconfig;
 pub mod listen;
+pub mod message;
 pub mod snapshot;
 pub mod tls;

@@ -90,12 +90,7 @@ pub async fn listen<H: Handler>(
     Ok(Listening { address, stop, task })
 }
 
-async fn accept<H: Handler>(
-    socket: TcpListener,
-    tls: TlsAcceptor,
-    mut stop: watch::Receiver<bool>,
-    handler: Arc<H>,
-) {
+async fn accept<H: Handler>(socket: TcpListener, tls: TlsAcceptor, mut stop: watch::Receiver<bool>, handler: Arc<H>) {
     let graceful = GracefulShutdown::new();
     loop {
         let stream = tokio::select! {

@@ -95,12 +95,7 @@ fn is_part(path: &Path) -> bool {
 }
 
 /// Reads one file's unzipped contents; `name` is what it would be called unzipped.
-fn read_file(
-    path: &Path,
-    name: &Path,
-    contents: impl Read,
-    take: &mut dyn FnMut(Value),
-) -> Result<(), SnapshotError> {
+fn read_file(path: &Path, name: &Path, contents: impl Read, take: &mut dyn FnMut(Value)) -> Result<(), SnapshotError> {
     let failed = |source| SnapshotError::Read { path: path.to_owned(), source };
     let wrong = |why: String| SnapshotError::Form { path: path.to_owned(), why };
     let mut contents = BufReader::with_capacity(1 << 20, contents);
