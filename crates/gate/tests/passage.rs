@@ -1,5 +1,7 @@
 //! What an agent, and a person, see of the passage.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
+
 mod toy;
 
 use std::sync::Arc;

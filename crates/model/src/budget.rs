@@ -13,6 +13,7 @@ use crate::{Among, Cost, Effect, Manner, ObjectRef, Range};
 record! {
     /// The effects of some actions, added up. Sums are ranges as the effects are, so that a budget compares them with
     /// its limit in the same way, and what nobody knows is never sure to be too much.
+    #[derive(Default)]
     pub struct Tally {
         /// Actions that changed something, or may have.
         actions: u64 => "actions",
@@ -39,6 +40,7 @@ record! {
 
 record! {
     /// What became of a service over several actions.
+    #[derive(Default)]
     pub struct Course {
         /// Endpoints ready when the first of them came.
         ready_first: u64 => "readyFirst",
@@ -46,29 +48,6 @@ record! {
         ready_min: Range<u64> => "readyMin",
         /// Endpoints ready after the last.
         ready_last: Range<u64> => "readyLast",
-    }
-}
-
-impl Default for Course {
-    fn default() -> Self {
-        Self { ready_first: 0, ready_min: Range::default(), ready_last: Range::default() }
-    }
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        Self {
-            actions: 0,
-            created: Range::default(),
-            changed: Range::default(),
-            deleted: Range::default(),
-            namespaces: BTreeSet::new(),
-            services: BTreeMap::new(),
-            volumes_lost: Among::none(),
-            guards_removed: Among::none(),
-            nodes: Range::default(),
-            cost: Cost::default(),
-        }
     }
 }
 

@@ -129,6 +129,7 @@ record! {
 
 record! {
     /// What it costs, in the currency of the operator's price list, per hour.
+    #[derive(Default)]
     pub struct Cost {
         /// When the action came.
         per_hour_before: Decimal => "perHourBefore",
@@ -154,6 +155,7 @@ pub struct Flow {
 
 record! {
     /// Who reaches whom, compared with before.
+    #[derive(Default)]
     pub struct Reach {
         /// Newly possible.
         opened: Among<Flow> => "opened",
@@ -179,6 +181,7 @@ pub struct Privilege {
 
 record! {
     /// Who may do what, compared with before.
+    #[derive(Default)]
     pub struct PrivilegeChange {
         /// Newly allowed.
         gained: Among<Privilege> => "gained",
@@ -229,6 +232,7 @@ record! {
 
 record! {
     /// So many of how many.
+    #[derive(Default)]
     pub struct Touched {
         /// Created, changed or deleted; or degraded, in case of services and nodes.
         touched: Range<u64> => "touched",
@@ -239,6 +243,7 @@ record! {
 
 record! {
     /// How much of the whole is touched.
+    #[derive(Default)]
     pub struct Blast {
         /// Objects of any kind.
         objects: Touched => "objects",
@@ -532,24 +537,6 @@ impl Touched {
         let touched = &self.touched;
         Range { best: share(touched.best), expected: touched.expected.map(share), worst: share(touched.worst) }
     }
-}
-
-macro_rules! default_is_nothing {
-    ($($name:ident { $($field:ident),* })*) => {
-        $(impl Default for $name {
-            fn default() -> Self {
-                Self { $($field: Default::default()),* }
-            }
-        })*
-    };
-}
-
-default_is_nothing! {
-    Cost { per_hour_before, per_hour_after }
-    Reach { opened, closed }
-    PrivilegeChange { gained, lost }
-    Touched { touched, of }
-    Blast { objects, deleted, namespaces, nodes, services }
 }
 
 /// Everything that is hurt was shown, and is hurt no worse than shown. What is not hurt need not have been shown.

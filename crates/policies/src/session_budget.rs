@@ -45,22 +45,26 @@ impl ActionPolicy for SessionBudget {
             let worn: Vec<String> = total
                 .services
                 .iter()
-                .filter(|(name, (first, last))| {
+                .filter(|(name, course)| {
                     let shrinks = evidence.effect.forecast.services.get(*name).is_some_and(model::Service::is_degraded);
-                    shrinks && *first > 0 && Decimal::ratio(*last, *first) < floor && spent.services.contains_key(*name)
+                    let (first, last) = (course.ready_first, course.ready_last.low());
+                    shrinks && first > 0 && Decimal::ratio(last, first) < floor && spent.services.contains_key(*name)
                 })
-                .map(|(name, (first, last))| format!("service {name} would have gone from {first} to {last} endpoints"))
+                .map(|(name, course)| {
+                    let (first, last) = (course.ready_first, course.ready_last);
+                    format!("service {name} would have gone from {first} to {last} endpoints")
+                })
                 .collect();
             if !worn.is_empty() {
                 return Ok(Opinion::hold(format!("in this session {}", listed(worn))));
             }
-            if total.deleted > self.deleted_max {
+            if total.deleted.high() > self.deleted_max {
                 return Ok(Opinion::hold(format!(
                     "in this session {} objects would be deleted, limit {}",
                     total.deleted, self.deleted_max
                 )));
             }
-            if total.nodes > self.nodes_max {
+            if total.nodes.high() > self.nodes_max {
                 return Ok(Opinion::hold(format!(
                     "in this session {} machines would lose work, limit {}",
                     total.nodes, self.nodes_max
