@@ -205,6 +205,21 @@ impl Cluster {
         }
     }
 
+    /// Has controllers look at what was under way when the snapshot was taken, and only at that: what has settled is left
+    /// alone, so that all that then happens follows from what is done to the cluster.
+    pub fn resume(&mut self) {
+        let under_way: Vec<(ObjectKey, Value)> = self
+            .store
+            .iter()
+            .filter(|(key, object)| is_under_way(key, object))
+            .map(|(key, object)| (key.clone(), object.clone()))
+            .collect();
+        for (key, object) in under_way {
+            let seen = Change { version: self.version(), at: self.now, key, before: None, after: Some(object) };
+            controllers::notice(self, &seen);
+        }
+    }
+
     /// Writes an object as it is, or removes it (`None`), and tells the controllers. Gives the object with its new
     /// resourceVersion. This is etcd, not the API server: nothing is defaulted, checked or counted here.
     pub fn write(&mut self, key: &ObjectKey, object: Option<Value>) -> Option<Value> {
@@ -272,6 +287,28 @@ impl Cluster {
     /// Starts to note what is worked on, and gives what was noted so far: what a simulation depends on besides what it changes.
     pub fn trace(&mut self) -> OrdSet<ObjectKey> {
         self.worked.replace(OrdSet::new()).unwrap_or_default()
+    }
+}
+
+/// Whether a controller or kubelet still has something to do about an object, as far as its own status tells.
+fn is_under_way(key: &ObjectKey, object: &Value) -> bool {
+    if object.is_terminating() {
+        return true;
+    }
+    let status = object.at(&["status"]);
+    let count = |path: &[&str]| object.at(path).as_int().unwrap_or(0);
+    match key.resource.as_str() {
+        "pods" => {
+            let starting = matches!(status.at(&["phase"]).str_or_empty(), "" | "Pending" | "Running");
+            let tried = object.condition("PodScheduled").is_some_and(|condition| *condition.at(&["status"]) == *"False");
+            starting && !object.condition_is_true("Ready") && !tried
+        }
+        "deployments.apps" | "replicasets.apps" | "statefulsets.apps" => {
+            let wanted = object.at(&["spec", "replicas"]).as_int().unwrap_or(1);
+            count(&["status", "observedGeneration"]) != object.generation() || count(&["status", "replicas"]) != wanted
+        }
+        "daemonsets.apps" => count(&["status", "observedGeneration"]) != object.generation(),
+        _ => false,
     }
 }
 
