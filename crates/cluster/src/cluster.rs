@@ -6,6 +6,7 @@
 //! A `Cluster` is a value: cloning it is a fork, costs O(1), and neither side sees what happens on the other.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use imbl::OrdSet;
@@ -24,6 +25,9 @@ const CHANGES_KEPT: usize = 200_000;
 
 /// What one call to [`Cluster::advance`] may do at most. A cluster that has not settled by then is taken to run in circles.
 const STEPS_MAX: usize = 5_000_000;
+
+/// After how many steps to look whether anyone still waits.
+const STEPS_BETWEEN_LOOKS: usize = 256;
 
 /// A cluster: all its objects, and what is about to happen to them.
 #[derive(Clone)]
@@ -257,8 +261,16 @@ impl Cluster {
 
     /// Lets controllers do all that is due until `until`, and leaves the clock at the last thing done.
     pub fn settle(&mut self, until: Time) -> Advance {
+        self.settle_unless(until, &AtomicBool::new(false))
+    }
+
+    /// The same, but gives up soon after `stop` is set: whoever asked does not wait any more.
+    pub fn settle_unless(&mut self, until: Time, stop: &AtomicBool) -> Advance {
         let mut last_change = None;
-        for _ in 0..STEPS_MAX {
+        for step in 0..STEPS_MAX {
+            if step % STEPS_BETWEEN_LOOKS == 0 && stop.load(Ordering::Relaxed) {
+                break;
+            }
             let Some((at, work)) = self.work.pop(until) else {
                 return Advance { settled: self.work.is_empty(), last_change };
             };
