@@ -37,23 +37,46 @@ pub use protected::Protected;
 pub use session_budget::SessionBudget;
 pub use signature::Signature;
 
-/// The rules that are on where nothing else is said, the cheapest to explain first.
+/// The built-in rules with their limits, which a site may set.
+#[derive(Debug, Clone, Default)]
+pub struct Pack {
+    /// What a request's shape decides.
+    pub signature: Signature,
+    /// What services keep.
+    pub availability_floor: AvailabilityFloor,
+    /// How much one action touches.
+    pub blast_radius: BlastRadius,
+    /// What is not touched without a person.
+    pub protected: Protected,
+    /// What many actions may come to.
+    pub session_budget: SessionBudget,
+}
+
+impl Pack {
+    /// The rules, the cheapest to explain first.
+    #[must_use]
+    pub fn rules(self) -> Vec<Box<dyn ActionPolicy>> {
+        vec![
+            Box::new(self.signature),
+            Box::new(self.availability_floor),
+            Box::new(DisruptionBudget),
+            Box::new(DataLoss),
+            Box::new(Capacity),
+            Box::new(self.protected),
+            Box::new(Privileges),
+            Box::new(Guards),
+            Box::new(LatentDanger),
+            Box::new(self.blast_radius),
+            Box::new(self.session_budget),
+            Box::new(Certainty),
+        ]
+    }
+}
+
+/// The rules that are on where nothing else is said.
 #[must_use]
 pub fn builtin() -> Vec<Box<dyn ActionPolicy>> {
-    vec![
-        Box::new(Signature::default()),
-        Box::new(AvailabilityFloor::default()),
-        Box::new(DisruptionBudget),
-        Box::new(DataLoss),
-        Box::new(Capacity),
-        Box::new(Protected::default()),
-        Box::new(Privileges),
-        Box::new(Guards),
-        Box::new(LatentDanger),
-        Box::new(BlastRadius::default()),
-        Box::new(SessionBudget::default()),
-        Box::new(Certainty),
-    ]
+    Pack::default().rules()
 }
 
 /// What every rule about effects does first: say nothing of what only looks, and hold what nobody could foresee.
