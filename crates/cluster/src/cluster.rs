@@ -312,7 +312,8 @@ fn is_under_way(key: &ObjectKey, object: &Value) -> bool {
     match key.resource.as_str() {
         "pods" => {
             let starting = matches!(status.at(&["phase"]).str_or_empty(), "" | "Pending" | "Running");
-            let tried = object.condition("PodScheduled").is_some_and(|condition| *condition.at(&["status"]) == *"False");
+            let tried =
+                object.condition("PodScheduled").is_some_and(|condition| *condition.at(&["status"]) == *"False");
             starting && !object.condition_is_true("Ready") && !tried
         }
         "deployments.apps" | "replicasets.apps" | "statefulsets.apps" => {

@@ -62,6 +62,19 @@ pub fn parse(text: &[u8]) -> Result<Parsed, NotJson> {
     Ok(Parsed { value, duplicates })
 }
 
+/// Reads YAML text, of which JSON is a part. One document; a key that stands twice in one map is an error.
+///
+/// # Errors
+/// [`NotJson`] if the text is not one YAML document that JSON could say too.
+pub fn parse_yaml(text: &[u8]) -> Result<Parsed, NotJson> {
+    // What looks like JSON is JSON, as `yaml.YAMLOrJSONDecoder` has it: its numbers and duplicates are JSON's.
+    if text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{') {
+        return parse(text);
+    }
+    let value = serde_saphyr::from_slice(text).map_err(|error| NotJson(error.to_string()))?;
+    Ok(Parsed { value, duplicates: Vec::new() })
+}
+
 /// Where in the document the reader is; printed only when something is wrong there.
 pub(crate) enum Path<'a> {
     Root,
@@ -247,6 +260,15 @@ mod tests {
         for text in [&b"{"[..], b"{}x", b"\xff\xfe", b"", b"{\"a\":01}", &[b'['; 100_000]] {
             assert!(parse(text).is_err(), "{:?}", &text[..text.len().min(8)]);
         }
+    }
+
+    #[test]
+    fn yaml_says_what_json_says() {
+        let yaml = b"a: 1\nb: [x, true, 1.5, null]\nc: {d: '1'}\nt: 2026-11-24T07:29:46Z\n";
+        let want = r#"{"a":1,"b":["x",true,1.5,null],"c":{"d":"1"},"t":"2026-11-24T07:29:46Z"}"#;
+        assert_eq!(parse_yaml(yaml).unwrap().value.to_json(), want);
+        assert!(parse_yaml(b"a: 1\na: 2\n").is_err());
+        assert!(parse_yaml(b"a: [\n").is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod apiserver;
 pub mod cluster;
 pub mod controllers;
 pub mod json;
+pub mod labels;
 pub mod object;
 pub mod schema;
 pub mod time;

@@ -21,7 +21,9 @@
 pub mod call;
 pub mod discovery;
 mod openapi;
+pub mod patch;
 pub mod registry;
+pub mod selector;
 pub mod status;
 pub mod table;
 
