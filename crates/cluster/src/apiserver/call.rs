@@ -3,11 +3,13 @@
 //! Knows: verbs, options, users, the forms an answer can take.
 //! Does not know: how a call came in or how an answer goes out.
 
+use serde::{Deserialize, Serialize};
+
 use crate::value::{Text, Value};
 
 /// A decoded request. What an API server does follows from this and its state alone, and a request is encoded from
 /// this again when it is forwarded.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
     /// What is to be done.
     pub verb: Verb,
@@ -23,10 +25,12 @@ pub struct Call {
     pub output: Output,
     /// What the client calls itself: the field manager where none is named.
     pub user_agent: String,
+    /// As whom the client wants to act, if not as itself.
+    pub impersonate: Option<User>,
 }
 
 /// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Verb {
     /// One object.
     Get,
@@ -73,7 +77,7 @@ impl Verb {
 }
 
 /// The four kinds of patches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum PatchType {
     /// RFC 6902.
     Json,
@@ -99,7 +103,7 @@ impl PatchType {
 }
 
 /// What a call is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Subject {
     /// The API group, empty for the core group.
     pub group: Text,
@@ -118,7 +122,7 @@ pub struct Subject {
 }
 
 /// The options of a call: what stands in the query, and for deletes also in the body.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Options {
     /// `dryRun=All`
     pub dry_run: bool,
@@ -167,7 +171,7 @@ pub struct Options {
 }
 
 /// What to do about fields that the schema does not know, or that stand twice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FieldValidation {
     /// Drop them silently.
     Ignore,
@@ -179,7 +183,7 @@ pub enum FieldValidation {
 }
 
 /// How an answer is wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     /// Whole objects, tables, or metadata only.
     pub form: Form,
@@ -190,7 +194,7 @@ pub struct Output {
 }
 
 /// What of an object is wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Form {
     /// All of it.
     #[default]
@@ -202,7 +206,7 @@ pub enum Form {
 }
 
 /// How documents are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Encoding {
     /// `application/json`
     #[default]
@@ -214,7 +218,7 @@ pub enum Encoding {
 }
 
 /// Who asks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// Such as `system:serviceaccount:shop:default`.
     pub name: String,
@@ -298,6 +302,8 @@ pub struct Watch {
     pub output: Output,
     /// Of a Table: what of the object its rows carry.
     pub include_object: Option<String>,
+    /// Whether a Table with column names was sent: they come once.
+    pub headed: bool,
 }
 
 impl Call {

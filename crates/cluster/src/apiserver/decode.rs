@@ -6,7 +6,7 @@
 //! What could be read in two ways is refused: a gate judges what is decoded here, and production is sent what is encoded
 //! from it.
 
-use super::call::{Call, Encoding, FieldValidation, Form, Options, Output, PatchType, Subject, Verb};
+use super::call::{Call, Encoding, FieldValidation, Form, Options, Output, PatchType, Subject, User, Verb};
 use super::status::Status;
 use crate::json;
 use crate::schema::{Resource, Schema};
@@ -58,6 +58,7 @@ pub fn decode(schema: &Schema, request: &Request<'_>) -> Result<Call, Status> {
         duplicates: Vec::new(),
         output,
         user_agent: request.header("user-agent").unwrap_or("").to_owned(),
+        impersonate: impersonation(request)?,
     };
     if !call.on.resource.is_empty() {
         let resource = resource(schema, &call)?;
@@ -74,6 +75,32 @@ pub fn decode(schema: &Schema, request: &Request<'_>) -> Result<Call, Status> {
     }
     call.options = options;
     Ok(call)
+}
+
+/// `Impersonate-*` headers, as `k8s.io/apiserver/pkg/endpoints/filters/impersonation` reads them.
+fn impersonation(request: &Request<'_>) -> Result<Option<User>, Status> {
+    let mut user = User::default();
+    let mut asked = false;
+    for (name, value) in request.headers {
+        let Some(what) = name.strip_prefix("impersonate-") else { continue };
+        asked = true;
+        match what {
+            "user" => user.name.clone_from(value),
+            "uid" => user.uid.clone_from(value),
+            "group" => user.groups.push(value.clone()),
+            other => {
+                let key = other.strip_prefix("extra-").unwrap_or(other).to_owned();
+                match user.extra.iter_mut().find(|(have, _)| *have == key) {
+                    Some((_, values)) => values.push(value.clone()),
+                    None => user.extra.push((key, vec![value.clone()])),
+                }
+            }
+        }
+    }
+    if asked && user.name.is_empty() {
+        return Err(Status::bad_request("a request impersonates groups or extras, but no user"));
+    }
+    Ok(asked.then_some(user))
 }
 
 fn not_found() -> Status {

@@ -1,0 +1,258 @@
+//! An [`Answer`] to bytes, and a [`Call`] back to a request.
+//!
+//! Knows: encodings, headers, and how a call is sent to another API server.
+//! Does not know: sockets.
+
+use bytes::Bytes;
+
+use super::call::{Answer, Call, Content, Encoding, FieldValidation, Output, PatchType, Verb, Watch};
+use super::status::Status;
+use crate::doc;
+use crate::value::Value;
+
+/// An answer as it goes out.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// The HTTP status.
+    pub code: u16,
+    /// Headers, the content type first.
+    pub headers: Vec<(&'static str, String)>,
+    /// What follows them.
+    pub body: Body,
+}
+
+/// What follows the headers.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// All of it.
+    Bytes(Bytes),
+    /// Events, as they come: [`Watch::poll`], each through [`event`].
+    Watch(Watch),
+}
+
+/// Writes what came of a call in the form that the client asked for.
+#[must_use]
+pub fn encode(result: &Result<Answer, Status>, output: &Output) -> Encoded {
+    match result {
+        Ok(answer) => {
+            let mut headers = Vec::new();
+            let body = match &answer.content {
+                Content::Document(document) => {
+                    headers.push(("Content-Type", content_type(output.encoding).to_owned()));
+                    Body::Bytes(write(document, output.encoding))
+                }
+                Content::Raw { content_type, bytes } => {
+                    headers.push(("Content-Type", (*content_type).to_owned()));
+                    Body::Bytes(bytes.clone())
+                }
+                Content::Watch(watch) => {
+                    headers.push(("Content-Type", watch_type(output.encoding).to_owned()));
+                    Body::Watch(watch.clone())
+                }
+            };
+            headers.extend(answer.warnings.iter().map(|text| ("Warning", warning(text))));
+            headers.extend(answer.headers.iter().cloned());
+            Encoded { code: answer.code, headers, body }
+        }
+        Err(status) => {
+            let mut headers = vec![("Content-Type", content_type(output.encoding).to_owned())];
+            if let Some(seconds) = status.retry_after_seconds {
+                headers.push(("Retry-After", seconds.to_string()));
+            }
+            Encoded { code: status.code, headers, body: Body::Bytes(write(&status.to_value(), output.encoding)) }
+        }
+    }
+}
+
+/// One watch event as it goes over the wire.
+#[must_use]
+pub fn event(event: &Value, output: &Output) -> Bytes {
+    write(event, if output.encoding == Encoding::Yaml { Encoding::Json } else { output.encoding })
+}
+
+fn content_type(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Json | Encoding::Protobuf => "application/json",
+        Encoding::Yaml => "application/yaml",
+    }
+}
+
+fn watch_type(_encoding: Encoding) -> &'static str {
+    "application/json"
+}
+
+/// JSON ends in a newline, as Go's encoder ends it.
+fn write(document: &Value, encoding: Encoding) -> Bytes {
+    if encoding == Encoding::Yaml
+        && let Ok(text) = serde_saphyr::to_string(document)
+    {
+        return Bytes::from(text);
+    }
+    let mut bytes = document.to_json_bytes();
+    bytes.push(b'\n');
+    Bytes::from(bytes)
+}
+
+/// A `Warning` header's value, as RFC 7234 has it and kubectl prints it.
+fn warning(text: &str) -> String {
+    format!("299 - \"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// A call as a request to another API server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// `GET`, `PATCH`…
+    pub method: &'static str,
+    /// Path and query, percent-encoded.
+    pub target: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Writes a call as the request that decodes to it. Nothing of the client's own bytes is in it.
+#[must_use]
+pub fn encode_call(call: &Call) -> Outgoing {
+    let mut headers = Vec::new();
+    if !call.output.accept.is_empty() {
+        headers.push(("accept".to_owned(), call.output.accept.clone()));
+    }
+    if !call.user_agent.is_empty() {
+        headers.push(("user-agent".to_owned(), call.user_agent.clone()));
+    }
+    if let Some(user) = &call.impersonate {
+        headers.push(("impersonate-user".to_owned(), user.name.clone()));
+        if !user.uid.is_empty() {
+            headers.push(("impersonate-uid".to_owned(), user.uid.clone()));
+        }
+        headers.extend(user.groups.iter().map(|group| ("impersonate-group".to_owned(), group.clone())));
+        for (key, values) in &user.extra {
+            headers.extend(values.iter().map(|value| (format!("impersonate-extra-{key}"), value.clone())));
+        }
+    }
+    let body = match call.verb {
+        Verb::Delete | Verb::DeleteCollection => delete_options(call),
+        _ => call.body.clone(),
+    };
+    let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_json_bytes()) };
+    if !body.is_empty() {
+        let kind = match call.verb {
+            Verb::Patch(kind) => kind.content_type(),
+            _ => "application/json",
+        };
+        headers.push(("content-type".to_owned(), kind.to_owned()));
+    }
+    let query = query(call);
+    let target = if query.is_empty() { path(call) } else { format!("{}?{query}", path(call)) };
+    Outgoing { method: method(call.verb), target, headers, body }
+}
+
+fn method(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Get | Verb::List | Verb::Watch => "GET",
+        Verb::Create | Verb::Connect => "POST",
+        Verb::Update => "PUT",
+        Verb::Patch(_) => "PATCH",
+        Verb::Delete | Verb::DeleteCollection => "DELETE",
+    }
+}
+
+fn path(call: &Call) -> String {
+    let on = &call.on;
+    if on.resource.is_empty() {
+        return on.path.to_string();
+    }
+    let mut path = if on.group.is_empty() {
+        format!("/api/{}", escape(&on.version))
+    } else {
+        format!("/apis/{}/{}", escape(&on.group), escape(&on.version))
+    };
+    if !on.namespace.is_empty() {
+        path = format!("{path}/namespaces/{}", escape(&on.namespace));
+    }
+    for part in [&on.resource, &on.name, &on.subresource] {
+        if !part.is_empty() {
+            path = format!("{path}/{}", escape(part));
+        }
+    }
+    if !on.path.is_empty() {
+        let rest: Vec<String> = on.path.split('/').map(escape).collect();
+        path = format!("{path}/{}", rest.join("/"));
+    }
+    path
+}
+
+fn query(call: &Call) -> String {
+    let options = &call.options;
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    let mut say = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            pairs.push((name.to_owned(), value));
+        }
+    };
+    let deletes = matches!(call.verb, Verb::Delete | Verb::DeleteCollection);
+    let truth = |holds: bool| holds.then(|| "true".to_owned());
+    say("watch", truth(call.verb == Verb::Watch));
+    say("dryRun", (options.dry_run && !deletes).then(|| "All".to_owned()));
+    say("fieldManager", options.field_manager.clone());
+    say(
+        "fieldValidation",
+        match options.field_validation {
+            FieldValidation::Strict => Some("Strict".to_owned()),
+            FieldValidation::Ignore => Some("Ignore".to_owned()),
+            FieldValidation::Warn => None,
+        },
+    );
+    say("force", truth(options.force && call.verb == Verb::Patch(PatchType::Apply)));
+    say("labelSelector", options.label_selector.clone());
+    say("fieldSelector", options.field_selector.clone());
+    say("resourceVersion", options.resource_version.clone());
+    say("resourceVersionMatch", options.resource_version_match.clone());
+    say("limit", options.limit.map(|limit| limit.to_string()));
+    say("continue", options.continue_token.clone());
+    say("timeoutSeconds", options.timeout_seconds.map(|seconds| seconds.to_string()));
+    say("allowWatchBookmarks", truth(options.bookmarks));
+    say("sendInitialEvents", options.initial_events.map(|wanted| wanted.to_string()));
+    say("includeObject", options.include_object.clone());
+    pairs.extend(options.others.iter().cloned());
+    pairs.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect::<Vec<_>>().join("&")
+}
+
+fn delete_options(call: &Call) -> Value {
+    let options = &call.options;
+    let mut body = doc!({"kind": "DeleteOptions", "apiVersion": "v1"});
+    let bare = body.clone();
+    if options.dry_run {
+        body.set(&["dryRun"], doc!(["All"]));
+    }
+    if let Some(policy) = &options.propagation {
+        body.set(&["propagationPolicy"], policy);
+    }
+    if let Some(seconds) = options.grace_period_seconds {
+        body.set(&["gracePeriodSeconds"], seconds);
+    }
+    if let Some(orphan) = options.orphan_dependents {
+        body.set(&["orphanDependents"], orphan);
+    }
+    if let Some(uid) = &options.uid {
+        body.set(&["preconditions", "uid"], uid);
+    }
+    if let Some(version) = &options.if_resource_version {
+        body.set(&["preconditions", "resourceVersion"], version);
+    }
+    if body == bare { Value::Null } else { body }
+}
+
+/// Percent-encodes all but RFC 3986's unreserved characters.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}

@@ -1,0 +1,167 @@
+//! Following what changes.
+//!
+//! Knows: which changes a watcher sees as what, as the API server's watch cache has it.
+//! Does not know: connections.
+
+use super::call::{Call, Form, Watch};
+use super::selector::FieldSelector;
+use super::status::Status;
+use super::table::{self, Include, Table};
+use crate::cluster::{Change, Cluster};
+use crate::doc;
+use crate::labels::Selector;
+use crate::schema::Resource;
+use crate::value::{Text, Value};
+
+/// What of a collection is wanted, read once.
+pub(super) struct Filter {
+    pub(super) namespace: Text,
+    labels: Selector,
+    fields: FieldSelector,
+}
+
+impl Filter {
+    pub(super) fn new(resource: &str, namespace: &Text, labels: Option<&str>, fields: Option<&str>) -> Result<Self, Status> {
+        Ok(Self {
+            namespace: namespace.clone(),
+            labels: Selector::parse(labels.unwrap_or("")).map_err(Status::bad_request)?,
+            fields: FieldSelector::parse(fields.unwrap_or(""), resource)?,
+        })
+    }
+
+    pub(super) fn of(call: &Call, resource: &str) -> Result<Self, Status> {
+        let options = &call.options;
+        Self::new(resource, &call.on.namespace, options.label_selector.as_deref(), options.field_selector.as_deref())
+    }
+
+    pub(super) fn admits(&self, object: &Value) -> bool {
+        (self.namespace.is_empty() || object.namespace() == self.namespace)
+            && self.labels.matches(object.labels())
+            && self.fields.matches(object)
+    }
+}
+
+impl Watch {
+    /// The events since the last look: whole watch events, in the order of the changes.
+    ///
+    /// # Errors
+    /// 410 `Expired` if what came in between is no longer kept.
+    pub fn poll(&mut self, cluster: &Cluster) -> Result<Vec<Value>, Status> {
+        let (plural, group) = super::status::split(&self.resource);
+        let known = cluster.schema.resource(group, &self.version, plural).cloned();
+        let Some(resource) = known else {
+            return Err(Status::new(404, "NotFound", "the server could not find the requested resource"));
+        };
+        let filter = Filter::new(
+            &resource.storage.resource,
+            &self.namespace,
+            self.label_selector.as_deref(),
+            self.field_selector.as_deref(),
+        )?;
+        let mut events = std::mem::take(&mut self.first);
+        let changes = cluster.changes_since(self.since).map_err(|compacted| {
+            expired(&format!("too old resource version: {} ({})", compacted.asked, compacted.oldest))
+        })?;
+        let view = View::of(&resource, self.output.form, self.include_object.as_deref())?;
+        for change in changes.filter(|change| change.key.resource == resource.storage.resource) {
+            if let Some((kind, object)) = seen(change, &filter) {
+                // The column names come with the first table only.
+                let headers = !self.headed;
+                self.headed = true;
+                events.push(doc!({"type": (kind), "object": (view.one(&object, headers, cluster))}));
+            }
+        }
+        self.since = cluster.version();
+        Ok(events)
+    }
+
+    /// A bookmark: nothing happened up to here.
+    #[must_use]
+    pub fn bookmark(&self, cluster: &Cluster) -> Option<Value> {
+        let (plural, group) = super::status::split(&self.resource);
+        let resource = cluster.schema.resource(group, &self.version, plural)?;
+        self.bookmarks.then(|| {
+            doc!({"type": "BOOKMARK", "object": {
+                "kind": (&resource.kind), "apiVersion": (resource.api_version()),
+                "metadata": {"resourceVersion": (self.since.to_string()), "creationTimestamp": null},
+            }})
+        })
+    }
+}
+
+/// 410: list again and follow from there.
+pub(super) fn expired(message: &str) -> Status {
+    Status::new(410, "Expired", message)
+}
+
+/// What a change is to a watcher: an object that begins to match is added to what it sees, one that ceases to is deleted.
+fn seen(change: &Change, filter: &Filter) -> Option<(&'static str, Value)> {
+    let before = change.before.as_ref().filter(|object| filter.admits(object));
+    let after = change.after.as_ref().filter(|object| filter.admits(object));
+    match (before, after) {
+        (None, None) => None,
+        (None, Some(object)) => Some(("ADDED", object.clone())),
+        (Some(_), Some(object)) => Some(("MODIFIED", object.clone())),
+        (Some(object), None) => {
+            // The object as it was last seen, at the version at which it went.
+            let mut object = object.clone();
+            object.set(&["metadata", "resourceVersion"], change.version.to_string());
+            Some(("DELETED", object))
+        }
+    }
+}
+
+/// How objects of a resource are shown to a client.
+pub(super) struct View<'a> {
+    resource: &'a Resource,
+    form: Form,
+    table: Option<Table>,
+    include: Include,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn of(resource: &'a Resource, form: Form, include: Option<&str>) -> Result<Self, Status> {
+        let table = (form == Form::Table).then(|| Table::of(resource));
+        Ok(Self { resource, form, table, include: Include::parse(include)? })
+    }
+
+    /// One object, in the version that the client speaks of.
+    pub(super) fn one(&self, object: &Value, headers: bool, cluster: &Cluster) -> Value {
+        let object = super::registry::convert::from_storage(self.resource, object);
+        match (&self.table, self.form) {
+            (Some(table), _) => table.one(&object, self.include, headers, cluster.now()),
+            (None, Form::Metadata) => table::partial(&object),
+            (None, _) => object,
+        }
+    }
+
+    /// A list, with its metadata.
+    pub(super) fn list(&self, objects: &[Value], metadata: Value, cluster: &Cluster) -> Value {
+        let convert = |object: &Value| super::registry::convert::from_storage(self.resource, object);
+        match (&self.table, self.form) {
+            (Some(table), _) => {
+                let objects: Vec<Value> = objects.iter().map(convert).collect();
+                table.list(&objects, metadata, self.include, true, cluster.now())
+            }
+            (None, Form::Metadata) => doc!({
+                "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": (metadata),
+                "items": (objects.iter().map(|object| table::partial(&convert(object))).collect::<Value>()),
+            }),
+            (None, _) => {
+                let bare = |object: &Value| {
+                    let mut item = convert(object);
+                    // Go's typed lists leave out what the list itself says; lists of custom resources are untyped.
+                    if !self.resource.custom {
+                        item.object().remove("kind");
+                        item.object().remove("apiVersion");
+                    }
+                    item
+                };
+                doc!({
+                    "kind": (&self.resource.list_kind), "apiVersion": (self.resource.api_version()), "metadata": (metadata),
+                    "items": (objects.iter().map(bare).collect::<Value>()),
+                })
+            }
+        }
+    }
+}
