@@ -40,6 +40,29 @@ fn expression_holds(expression: &Value, labels: &Value) -> bool {
     }
 }
 
+/// A `LabelSelector` document, or a plain map of labels, as it would stand in a query.
+#[must_use]
+pub fn print(selector: &Value) -> String {
+    let structured = selector.get("matchLabels").is_some() || selector.get("matchExpressions").is_some();
+    let map = if structured { selector.at(&["matchLabels"]) } else { selector };
+    let mut parts: Vec<String> =
+        map.entries().iter().map(|(key, value)| format!("{key}={}", value.str_or_empty())).collect();
+    for expression in selector.at(&["matchExpressions"]).items() {
+        let key = expression.at(&["key"]).str_or_empty();
+        let mut values: Vec<&str> = expression.at(&["values"]).items().iter().map(Value::str_or_empty).collect();
+        values.sort_unstable();
+        let values = values.join(",");
+        parts.push(match expression.at(&["operator"]).str_or_empty() {
+            "In" => format!("{key} in ({values})"),
+            "NotIn" => format!("{key} notin ({values})"),
+            "DoesNotExist" => format!("!{key}"),
+            _ => key.to_owned(),
+        });
+    }
+    parts.sort();
+    parts.join(",")
+}
+
 /// A selector as it stands in a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector(Vec<Requirement>);

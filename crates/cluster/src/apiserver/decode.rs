@@ -252,7 +252,10 @@ fn body(request: &Request<'_>, call: &Call) -> Result<json::Parsed, Status> {
     let kind = media_type(request.header("content-type").unwrap_or(""));
     match kind.as_str() {
         "application/apply-patch+yaml" | "application/yaml" => json::parse_yaml(request.body),
-        "" | "application/json" | "application/json-patch+json" | "application/merge-patch+json"
+        ""
+        | "application/json"
+        | "application/json-patch+json"
+        | "application/merge-patch+json"
         | "application/strategic-merge-patch+json" => json::parse(request.body),
         other => {
             return Err(unsupported(other, "application/json, application/yaml, application/vnd.kubernetes.protobuf"));
@@ -302,9 +305,9 @@ fn options(query: &[(String, String)]) -> Result<Options, Status> {
     let mut options = Options::default();
     for (name, value) in query {
         let number = || {
-            value.parse().map_err(|_| {
-                Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: invalid syntax"))
-            })
+            value
+                .parse()
+                .map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: invalid syntax")))
         };
         let text = || Some(value.clone()).filter(|value| !value.is_empty());
         let count = |number: i64| u64::try_from(number).ok();
@@ -312,9 +315,7 @@ fn options(query: &[(String, String)]) -> Result<Options, Status> {
             "watch" => {}
             "dryRun" => {
                 if value != "All" {
-                    return Err(Status::bad_request(format!(
-                        "invalid dryRun: {value:?}: it can only be All"
-                    )));
+                    return Err(Status::bad_request(format!("invalid dryRun: {value:?}: it can only be All")));
                 }
                 options.dry_run = true;
             }

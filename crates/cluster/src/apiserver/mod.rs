@@ -18,16 +18,28 @@
 //! | `admission/` | what the cluster's own rules fill in or refuse |
 //! | `discovery`, `openapi`, `table/` | what there is, and how it is shown |
 
+mod admission;
+pub mod auth;
 pub mod call;
+pub mod decode;
+mod defaults;
 pub mod discovery;
+pub mod encode;
+mod handle;
 mod openapi;
 pub mod patch;
 pub mod registry;
 pub mod selector;
 pub mod status;
+mod subresources;
 pub mod table;
+mod validation;
+mod watch;
 
 pub use call::{
     Answer, Call, Content, Encoding, FieldValidation, Form, Options, Output, PatchType, Subject, User, Verb, Watch,
 };
+pub use decode::{Request, decode};
+pub use encode::{Body, Encoded, Outgoing, encode, encode_call, event as encode_event};
+pub use handle::handle;
 pub use status::{Cause, Status};

@@ -10,7 +10,7 @@ use super::table::{self, Include, Table};
 use crate::cluster::{Change, Cluster};
 use crate::doc;
 use crate::labels::Selector;
-use crate::schema::Resource;
+use crate::schema::{Resource, Schema};
 use crate::value::{Text, Value};
 
 /// What of a collection is wanted, read once.
@@ -21,7 +21,12 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    pub(super) fn new(resource: &str, namespace: &Text, labels: Option<&str>, fields: Option<&str>) -> Result<Self, Status> {
+    pub(super) fn new(
+        resource: &str,
+        namespace: &Text,
+        labels: Option<&str>,
+        fields: Option<&str>,
+    ) -> Result<Self, Status> {
         Ok(Self {
             namespace: namespace.clone(),
             labels: Selector::parse(labels.unwrap_or("")).map_err(Status::bad_request)?,
@@ -62,7 +67,7 @@ impl Watch {
         let changes = cluster.changes_since(self.since).map_err(|compacted| {
             expired(&format!("too old resource version: {} ({})", compacted.asked, compacted.oldest))
         })?;
-        let view = View::of(&resource, self.output.form, self.include_object.as_deref())?;
+        let view = View::of(&cluster.schema, &resource, self.output.form, self.include_object.as_deref())?;
         for change in changes.filter(|change| change.key.resource == resource.storage.resource) {
             if let Some((kind, object)) = seen(change, &filter) {
                 // The column names come with the first table only.
@@ -113,6 +118,7 @@ fn seen(change: &Change, filter: &Filter) -> Option<(&'static str, Value)> {
 
 /// How objects of a resource are shown to a client.
 pub(super) struct View<'a> {
+    schema: &'a Schema,
     resource: &'a Resource,
     form: Form,
     table: Option<Table>,
@@ -120,14 +126,19 @@ pub(super) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    pub(super) fn of(resource: &'a Resource, form: Form, include: Option<&str>) -> Result<Self, Status> {
+    pub(super) fn of(
+        schema: &'a Schema,
+        resource: &'a Resource,
+        form: Form,
+        include: Option<&str>,
+    ) -> Result<Self, Status> {
         let table = (form == Form::Table).then(|| Table::of(resource));
-        Ok(Self { resource, form, table, include: Include::parse(include)? })
+        Ok(Self { schema, resource, form, table, include: Include::parse(include)? })
     }
 
     /// One object, in the version that the client speaks of.
     pub(super) fn one(&self, object: &Value, headers: bool, cluster: &Cluster) -> Value {
-        let object = super::registry::convert::from_storage(self.resource, object);
+        let object = self.schema.convert(object, &self.resource.gvk());
         match (&self.table, self.form) {
             (Some(table), _) => table.one(&object, self.include, headers, cluster.now()),
             (None, Form::Metadata) => table::partial(&object),
@@ -137,7 +148,7 @@ impl<'a> View<'a> {
 
     /// A list, with its metadata.
     pub(super) fn list(&self, objects: &[Value], metadata: Value, cluster: &Cluster) -> Value {
-        let convert = |object: &Value| super::registry::convert::from_storage(self.resource, object);
+        let convert = |object: &Value| self.schema.convert(object, &self.resource.gvk());
         match (&self.table, self.form) {
             (Some(table), _) => {
                 let objects: Vec<Value> = objects.iter().map(convert).collect();

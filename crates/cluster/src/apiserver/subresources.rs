@@ -1,0 +1,333 @@
+//! What lies below an object: `status`, `scale`, `eviction`, `binding`, `token`, `finalize`.
+//!
+//! Knows: what each reads and writes.
+//! Does not know: connections; what needs a kubelet is refused, because nothing really runs here.
+
+use super::Form;
+use super::call::{Answer, PatchType, Verb};
+use super::handle::{self, Request};
+use super::patch;
+use super::registry::{self, Deletion, Part};
+use super::status::Status;
+use super::table::{Include, Table};
+use crate::cluster::Cluster;
+use crate::doc;
+use crate::labels;
+use crate::object::ObjectKey;
+use crate::schema::ScalePaths;
+use crate::time;
+use crate::value::Value;
+
+/// Answers a call to a subresource.
+pub(super) fn answer(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    let on = &request.call.on;
+    if request.resource.subresource(&on.subresource).is_none() {
+        return Err(Status::new(404, "NotFound", "the server could not find the requested resource"));
+    }
+    match (on.subresource.as_str(), request.call.verb) {
+        ("status" | "approval", verb) => own(cluster, request, verb, Part::Status),
+        ("ephemeralcontainers" | "resize", verb) => own(cluster, request, verb, Part::Main),
+        ("scale", verb) => scale(cluster, request, verb),
+        ("eviction", Verb::Create) => evict(cluster, request),
+        ("binding", Verb::Create) => bind(cluster, request),
+        ("token", Verb::Create) => token(cluster, request),
+        ("finalize", Verb::Update) => finalize(cluster, request),
+        ("log", Verb::Get) => {
+            request.stored(cluster)?;
+            Err(not_simulated("the containers of a simulated pod print nothing: there is no log"))
+        }
+        _ => {
+            request.stored(cluster)?;
+            Err(not_simulated("nothing really runs in a simulated pod: there is nothing to connect to"))
+        }
+    }
+}
+
+fn not_simulated(message: &str) -> Status {
+    Status::new(501, "NotImplemented", message)
+}
+
+/// Part of the object itself, read and written as the object is.
+fn own(cluster: &mut Cluster, request: &Request<'_>, verb: Verb, part: Part) -> Result<Answer, Status> {
+    match verb {
+        Verb::Update => handle::update(cluster, request, part),
+        Verb::Patch(kind) => handle::patch(cluster, request, kind, part),
+        _ => {
+            let object = request.stored(cluster)?;
+            request.show(cluster, 200, &object)
+        }
+    }
+}
+
+/// Where a kind keeps what `scale` shows.
+struct Paths {
+    wanted: Vec<String>,
+    have: Vec<String>,
+    selector: Option<Vec<String>>,
+}
+
+fn paths(scale: Option<&ScalePaths>) -> Paths {
+    let split = |path: &str| path.trim_start_matches('.').split('.').map(str::to_owned).collect();
+    match scale {
+        Some(paths) => Paths {
+            wanted: split(&paths.spec),
+            have: split(&paths.status),
+            selector: paths.selector.as_ref().map(|path| split(path)),
+        },
+        None => Paths { wanted: split("spec.replicas"), have: split("status.replicas"), selector: None },
+    }
+}
+
+fn at<'v>(object: &'v Value, path: &[String]) -> &'v Value {
+    object.at(&path.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn scale(cluster: &mut Cluster, request: &Request<'_>, verb: Verb) -> Result<Answer, Status> {
+    let sub = request.resource.subresource("scale").and_then(|sub| sub.scale.clone());
+    let paths = paths(sub.as_ref());
+    let stored = request.stored(cluster)?;
+    let current = shown(&stored, &paths);
+    let wanted = match verb {
+        Verb::Get => return show_scale(cluster, request, &current),
+        Verb::Update => request.call.body.clone(),
+        Verb::Patch(PatchType::Apply) => {
+            patch::apply(PatchType::Merge, scale_type(request), &current, &request.call.body)?
+        }
+        Verb::Patch(kind) => patch::apply(kind, scale_type(request), &current, &request.call.body)?,
+        _ => {
+            return Err(Status::new(
+                405,
+                "MethodNotAllowed",
+                "the server does not allow this method on the requested resource",
+            ));
+        }
+    };
+    let replicas = wanted.at(&["spec", "replicas"]);
+    let replicas = match replicas {
+        Value::Null => 0,
+        Value::Int(number) => *number,
+        other => {
+            return Err(Status::bad_request(format!(
+                "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal {} into Go struct field ScaleSpec.spec.replicas of type int32",
+                if other.as_str().is_some() { "string" } else { "number" }
+            )));
+        }
+    };
+    if replicas < 0 {
+        let cause = super::Cause {
+            reason: "FieldValueInvalid",
+            message: format!("Invalid value: {replicas}: must be greater than or equal to 0"),
+            field: "spec.replicas".to_owned(),
+        };
+        return Err(Status::invalid("autoscaling", "Scale", stored.name(), &[cause]));
+    }
+    let mut object = stored.clone();
+    object.set(&paths.wanted.iter().map(String::as_str).collect::<Vec<_>>(), replicas);
+    let version = wanted.resource_version();
+    if !version.is_empty() {
+        object.set(&["metadata", "resourceVersion"], version);
+    }
+    let updated = registry::update(cluster, &request.key(), object, Part::Main, &request.writer())?;
+    let scale = shown(&updated, &paths);
+    show_scale(cluster, request, &scale)
+}
+
+fn scale_type<'a>(request: &'a Request<'_>) -> crate::schema::Type<'a> {
+    let sub = request.resource.subresource("scale");
+    sub.map_or(crate::schema::Type::unknown(), crate::schema::Subresource::ty)
+}
+
+fn show_scale(cluster: &Cluster, request: &Request<'_>, scale: &Value) -> Result<Answer, Status> {
+    if request.call.output.form == Form::Table {
+        let kind = crate::schema::GroupVersionKind::new("autoscaling", "v1", "Scale");
+        let table = Table::of_kind(&kind).one(scale, Include::parse(None)?, true, cluster.now());
+        return Ok(Answer::document(200, table));
+    }
+    Ok(Answer::document(200, scale.clone()))
+}
+
+/// An object as its `scale`.
+fn shown(object: &Value, paths: &Paths) -> Value {
+    let number = |path: &[String]| at(object, path).as_int().unwrap_or(0);
+    let mut scale = doc!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1",
+        "metadata": {
+            "name": (object.name()), "namespace": (object.namespace()), "uid": (object.uid()),
+            "resourceVersion": (object.resource_version()),
+            "creationTimestamp": (object.at(&["metadata", "creationTimestamp"])),
+        },
+        "spec": {}, "status": {"replicas": (number(&paths.have))},
+    });
+    if number(&paths.wanted) != 0 {
+        scale.set(&["spec", "replicas"], number(&paths.wanted));
+    }
+    let selector = match &paths.selector {
+        Some(path) => at(object, path).str_or_empty().to_owned(),
+        None => labels::print(object.at(&["spec", "selector"])),
+    };
+    if !selector.is_empty() {
+        scale.set(&["status", "selector"], selector);
+    }
+    scale
+}
+
+/// `pkg/registry/core/pod/storage/eviction.go`: a delete that asks the pod's disruption budgets first.
+fn evict(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    let key = request.key();
+    let pod = request.stored(cluster)?;
+    let body = &request.call.body;
+    let options = body.at(&["deleteOptions"]);
+    let deletion = Deletion {
+        uid: options.at(&["preconditions", "uid"]).as_str().map(str::to_owned),
+        resource_version: options.at(&["preconditions", "resourceVersion"]).as_str().map(str::to_owned),
+        propagation: options.at(&["propagationPolicy"]).as_str().map(str::to_owned),
+        grace_period_seconds: options.at(&["gracePeriodSeconds"]).as_int(),
+    };
+    let mut writer = request.writer();
+    writer.dry_run |= options.at(&["dryRun"]).items().iter().any(|item| *item == "All");
+
+    let over = matches!(pod.at(&["status", "phase"]).str_or_empty(), "Succeeded" | "Failed" | "Pending");
+    if !over && !pod.is_terminating() {
+        allow_disruption(cluster, &key, &pod, writer.dry_run)?;
+    }
+    if !writer.dry_run {
+        let now = time::format(cluster.now());
+        let mut doomed = pod.clone();
+        registry::set_condition(
+            &mut doomed,
+            &now,
+            doc!({
+                "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+                "message": "Eviction API: evicting", "observedGeneration": (pod.generation()),
+            }),
+        );
+        registry::update(cluster, &key, doomed, Part::Status, &writer)?;
+    }
+    registry::delete(cluster, &key, &deletion, &writer)?;
+    Ok(Answer::document(
+        201,
+        doc!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),
+    ))
+}
+
+/// Takes one disruption from the budget that covers a pod, or says why there is none to take.
+fn allow_disruption(cluster: &mut Cluster, key: &ObjectKey, pod: &Value, dry_run: bool) -> Result<(), Status> {
+    const BUDGETS: &str = "poddisruptionbudgets.policy";
+    let covering: Vec<(ObjectKey, Value)> = cluster
+        .list(BUDGETS, Some(&key.namespace))
+        .filter(|(_, budget)| labels::matches(budget.at(&["spec", "selector"]), pod.labels()))
+        .map(|(key, budget)| (key.clone(), budget.clone()))
+        .collect();
+    let (budget_key, budget) = match covering.as_slice() {
+        [] => return Ok(()),
+        [one] => one,
+        _ => {
+            return Err(Status::new(
+                500,
+                "InternalError",
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+            ));
+        }
+    };
+    let count = |field: &str| budget.at(&["status", field]).as_int().unwrap_or(0);
+    let healthy = pod.condition_is_true("Ready");
+    let policy = budget.at(&["spec", "unhealthyPodEvictionPolicy"]).str_or_empty();
+    // A pod that is not ready protects nothing: it may go if its budget is satisfied without it, or always allows it.
+    if !healthy
+        && (policy == "AlwaysAllow"
+            || (count("currentHealthy") >= count("desiredHealthy") && count("desiredHealthy") > 0))
+    {
+        return Ok(());
+    }
+    let refuse = |message: String, cause: String| {
+        let cause = doc!({"reason": "DisruptionBudget", "message": (cause)});
+        Status::new(429, "TooManyRequests", message).because(vec![cause])
+    };
+    if count("observedGeneration") < budget.generation() {
+        let message = "Cannot evict pod as it would violate the pod's disruption budget.".to_owned();
+        let cause = format!("The disruption budget {} is still being processed by the server.", budget.name());
+        return Err(refuse(message, cause).retry_after(10));
+    }
+    if count("disruptionsAllowed") <= 0 {
+        let message = "Cannot evict pod as it would violate the pod's disruption budget.".to_owned();
+        let cause = format!(
+            "The disruption budget {} needs {} healthy pods and has {} currently",
+            budget.name(),
+            count("desiredHealthy"),
+            count("currentHealthy")
+        );
+        return Err(refuse(message, cause));
+    }
+    if !dry_run {
+        let mut spent = budget.clone();
+        spent.set(&["status", "disruptionsAllowed"], count("disruptionsAllowed") - 1);
+        if count("disruptionsAllowed") == 1 {
+            let now = time::format(cluster.now());
+            registry::set_condition(
+                &mut spent,
+                &now,
+                doc!({
+                    "type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods", "message": "",
+                    "observedGeneration": (count("observedGeneration")),
+                }),
+            );
+        }
+        spent.set(&["status", "disruptedPods", &key.name], time::format(cluster.now()));
+        cluster.write(budget_key, Some(spent));
+    }
+    Ok(())
+}
+
+fn bind(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    let (key, mut pod) = (request.key(), request.stored(cluster)?);
+    let node = request.call.body.at(&["target", "name"]).as_text().cloned().unwrap_or_default();
+    if !pod.at(&["spec", "nodeName"]).is_empty() {
+        let why =
+            format!("pod {} is already assigned to node {:?}", key.name, pod.at(&["spec", "nodeName"]).str_or_empty());
+        return Err(Status::conflict("pods/binding", &key.name, &why));
+    }
+    pod.set(&["spec", "nodeName"], node);
+    let now = time::format(cluster.now());
+    let generation = pod.generation();
+    registry::set_condition(
+        &mut pod,
+        &now,
+        doc!({"type": "PodScheduled", "status": "True", "observedGeneration": (generation)}),
+    );
+    if !request.call.options.dry_run {
+        cluster.write(&key, Some(pod));
+    }
+    Ok(Answer::document(
+        201,
+        doc!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),
+    ))
+}
+
+/// A token that nothing accepts: what matters here is that it was asked for.
+fn token(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    request.stored(cluster)?;
+    let seconds = request.call.body.at(&["spec", "expirationSeconds"]).as_int().unwrap_or(3600);
+    let until = cluster.now() + std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(3600));
+    let mut answer = request.call.body.clone();
+    answer.set(&["kind"], "TokenRequest");
+    answer.set(&["apiVersion"], "authentication.k8s.io/v1");
+    answer.set(&["metadata", "name"], &request.call.on.name);
+    answer.set(&["metadata", "namespace"], &request.call.on.namespace);
+    answer.set(&["metadata", "creationTimestamp"], time::format(cluster.now()));
+    answer.set(&["spec", "expirationSeconds"], seconds);
+    let token = registry::random_uid(cluster);
+    answer.set(&["status"], doc!({"token": (token), "expirationTimestamp": (time::format(until))}));
+    Ok(Answer::document(201, answer))
+}
+
+/// `namespaces/finalize`: who empties a namespace says that it is done.
+fn finalize(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    let (key, mut namespace) = (request.key(), request.stored(cluster)?);
+    let finalizers = request.call.body.at(&["spec", "finalizers"]).clone();
+    namespace.set(&["spec", "finalizers"], if finalizers.is_null() { doc!([]) } else { finalizers });
+    if !request.call.options.dry_run {
+        let gone = registry::is_done(&key, &namespace);
+        cluster.write(&key, (!gone).then(|| namespace.clone()));
+    }
+    request.show(cluster, 200, &namespace)
+}

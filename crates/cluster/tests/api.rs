@@ -1,0 +1,167 @@
+//! What a client sees of the API server, from bytes to bytes.
+
+use cluster::apiserver::{self, Body, Output, Request, User};
+use cluster::{Cluster, Schema, Value, doc};
+use twin::Time;
+
+struct Api(Cluster);
+
+impl Api {
+    fn new() -> Self {
+        let mut api = Self(Cluster::new(Schema::default(), Time::from_millis(1_700_000_000_000), 1));
+        api.ok("POST", "/api/v1/namespaces", &doc!({"metadata": {"name": "shop"}}));
+        api
+    }
+
+    fn send(&mut self, method: &str, target: &str, kind: &str, body: &[u8]) -> (u16, Value) {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let headers = [("content-type".to_owned(), kind.to_owned()), ("user-agent".to_owned(), "test/1".to_owned())];
+        let request = Request { method, path, query, headers: &headers, body };
+        let result = apiserver::decode(&self.0.schema.clone(), &request).and_then(|call| {
+            // Whatever is decoded can be sent on, and is then decoded as the same.
+            let again = apiserver::encode_call(&call);
+            let (path, query) = again.target.split_once('?').unwrap_or((&again.target, ""));
+            let resent = Request { method: again.method, path, query, headers: &again.headers, body: &again.body };
+            let mut second = apiserver::decode(&self.0.schema.clone(), &resent)?;
+            second.duplicates.clone_from(&call.duplicates);
+            second.options.pretty = call.options.pretty;
+            assert_eq!(second, call);
+            apiserver::handle(&mut self.0, &call, &User::admin())
+        });
+        let encoded = apiserver::encode(&result, &Output::default());
+        let Body::Bytes(bytes) = encoded.body else { return (encoded.code, Value::Null) };
+        (encoded.code, Value::from_json(&bytes).unwrap_or_default())
+    }
+
+    fn ok(&mut self, method: &str, target: &str, body: &Value) -> Value {
+        let (code, answer) = self.send(method, target, "application/json", body.to_json().as_bytes());
+        assert!(code < 300, "{method} {target}: {code} {answer}");
+        answer
+    }
+
+    fn refused(&mut self, method: &str, target: &str, body: &Value) -> String {
+        let (code, answer) = self.send(method, target, "application/json", body.to_json().as_bytes());
+        format!("{code} {}: {}", answer.at(&["reason"]).str_or_empty(), answer.at(&["message"]).str_or_empty())
+    }
+}
+
+const MAPS: &str = "/api/v1/namespaces/shop/configmaps";
+
+#[test]
+fn an_object_is_made_read_changed_and_removed() {
+    let mut api = Api::new();
+    let made = api.ok("POST", MAPS, &doc!({"metadata": {"name": "a"}, "data": {"x": "1"}}));
+    assert_eq!((made.kind(), made.api_version(), made.uid().len()), ("ConfigMap", "v1", 36));
+    let (_, patched) =
+        api.send("PATCH", &format!("{MAPS}/a"), "application/merge-patch+json", br#"{"data":{"y":"2"}}"#);
+    assert_eq!(patched.at(&["data"]), &doc!({"x": "1", "y": "2"}));
+    let mut replaced = patched.clone();
+    replaced.set(&["data"], doc!({}));
+    api.ok("PUT", &format!("{MAPS}/a"), &replaced);
+    assert!(
+        api.refused("PUT", &format!("{MAPS}/a"), &replaced).starts_with("409 Conflict: Operation cannot be fulfilled")
+    );
+    let gone = api.ok("DELETE", &format!("{MAPS}/a"), &Value::Null);
+    assert_eq!(gone.at(&["status"]), &Value::from("Success"));
+    assert_eq!(api.refused("GET", &format!("{MAPS}/a"), &Value::Null), r#"404 NotFound: configmaps "a" not found"#);
+}
+
+#[test]
+fn writing_what_is_there_already_keeps_the_version() {
+    let mut api = Api::new();
+    let made = api.ok("POST", MAPS, &doc!({"metadata": {"name": "a"}, "data": {"x": "1"}}));
+    let again = api.ok("PUT", &format!("{MAPS}/a"), &made);
+    assert_eq!(made.resource_version(), again.resource_version());
+}
+
+#[test]
+fn a_dry_run_stores_nothing() {
+    let mut api = Api::new();
+    let before = api.0.version();
+    api.ok("POST", &format!("{MAPS}?dryRun=All"), &doc!({"metadata": {"name": "a"}}));
+    assert_eq!(api.0.version(), before);
+}
+
+#[test]
+fn the_generation_counts_changes_of_what_is_wanted_and_nothing_else() {
+    let mut api = Api::new();
+    let path = "/apis/apps/v1/namespaces/shop/deployments";
+    let template =
+        doc!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}});
+    let made = api.ok(
+        "POST",
+        path,
+        &doc!({"metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": (template)}}),
+    );
+    assert_eq!((made.generation(), made.at(&["spec", "replicas"]).as_int()), (1, Some(1)));
+    let patch = |api: &mut Api, to: &str, body: &str| {
+        api.send("PATCH", &format!("{path}/web{to}"), "application/merge-patch+json", body.as_bytes()).1
+    };
+    assert_eq!(patch(&mut api, "", r#"{"metadata":{"labels":{"a":"b"}}}"#).generation(), 1);
+    assert_eq!(patch(&mut api, "/status", r#"{"status":{"replicas":3},"spec":{"replicas":9}}"#).generation(), 1);
+    let scale = patch(&mut api, "/scale", r#"{"spec":{"replicas":4}}"#);
+    assert_eq!((scale.kind(), scale.at(&["spec", "replicas"]).as_int()), ("Scale", Some(4)));
+    let after = api.ok("GET", &format!("{path}/web"), &Value::Null);
+    assert_eq!((after.generation(), after.at(&["status", "replicas"]).as_int()), (2, Some(3)));
+}
+
+#[test]
+fn pages_cover_exactly_the_list() {
+    let mut api = Api::new();
+    for number in 0..7 {
+        api.ok("POST", MAPS, &doc!({"metadata": {"name": (format!("m{number}")), "labels": {"odd": (if number % 2 == 1 { "y" } else { "n" })}}}));
+    }
+    let (mut names, mut token) = (Vec::new(), String::new());
+    loop {
+        let target = format!("{MAPS}?limit=3&continue={token}");
+        let page = api.ok("GET", &target, &Value::Null);
+        names.extend(page.at(&["items"]).items().iter().map(|item| item.name().to_owned()));
+        token = page.at(&["metadata", "continue"]).str_or_empty().to_owned();
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(names, ["m0", "m1", "m2", "m3", "m4", "m5", "m6"]);
+    let odd = api.ok("GET", &format!("{MAPS}?labelSelector=odd%3Dy"), &Value::Null);
+    assert_eq!(odd.at(&["items"]).items().len(), 3);
+    let one = api.ok("GET", &format!("{MAPS}?fieldSelector=metadata.name%3Dm2"), &Value::Null);
+    assert_eq!(one.at(&["items"]).items().len(), 1);
+}
+
+#[test]
+fn what_is_ambiguous_or_unknown_is_refused() {
+    let mut api = Api::new();
+    let none = Value::Null;
+    let cases = [
+        ("GET", "/api/v1/namespaces/shop/nothings", "404 NotFound: the server could not find the requested resource"),
+        (
+            "POST",
+            "/api/v1/pods",
+            "405 MethodNotAllowed: the server does not allow this method on the requested resource",
+        ),
+        ("GET", "/api/v1/namespaces/../pods", "400 BadRequest: "),
+        ("GET", "/api/v1/namespaces/a%2Fb/pods", "400 BadRequest: "),
+        ("GET", "/api/v1//pods", "400 BadRequest: "),
+        ("GET", "/api/v1/pods?labelSelector=a%3Db,", "400 BadRequest: "),
+        ("GET", "/api/v1/pods?fieldSelector=spec.color%3Dred", "400 BadRequest: field label not supported: spec.color"),
+    ];
+    for (method, target, want) in cases {
+        let said = api.refused(method, target, &none);
+        assert!(said.starts_with(want), "{target}: {said}");
+    }
+    for body in [&b"{"[..], b"[1]", b"\xff", b"{\"metadata\":{\"name\":\"a\"}}x", &[b'['; 5000]] {
+        assert_eq!(api.send("POST", MAPS, "application/json", body).0, 400);
+    }
+    assert_eq!(api.send("POST", MAPS, "text/csv", b"a").0, 415);
+}
+
+#[test]
+fn a_finalizer_keeps_an_object_until_it_is_taken_away() {
+    let mut api = Api::new();
+    api.ok("POST", MAPS, &doc!({"metadata": {"name": "a", "finalizers": ["example.com/hold"]}}));
+    let kept = api.ok("DELETE", &format!("{MAPS}/a"), &Value::Null);
+    assert!(kept.is_terminating());
+    let patch = br#"{"metadata":{"finalizers":null}}"#;
+    assert_eq!(api.send("PATCH", &format!("{MAPS}/a"), "application/merge-patch+json", patch).0, 200);
+    assert!(api.refused("GET", &format!("{MAPS}/a"), &Value::Null).starts_with("404"));
+}
