@@ -127,3 +127,28 @@ impl<C> Intent<C> {
         format!("lazaret-{}-{}", self.case, self.seq.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+
+    use super::{Intent, Permit};
+
+    /// Two ways to be `Plain`: a type that can be copied, or read from bytes, has both, and the call is ambiguous.
+    trait Plain<Way> {
+        fn is_plain() {}
+    }
+    struct Any;
+    struct Copied;
+    struct Read;
+    impl<T> Plain<Any> for T {}
+    impl<T: Clone> Plain<Copied> for T {}
+    impl<T: DeserializeOwned> Plain<Read> for T {}
+
+    #[test]
+    fn permits_and_intents_can_neither_be_copied_nor_read_from_bytes() {
+        // That this compiles is the test.
+        <Permit<()> as Plain<_>>::is_plain();
+        <Intent<()> as Plain<_>>::is_plain();
+    }
+}
