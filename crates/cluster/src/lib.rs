@@ -9,6 +9,7 @@ pub mod controllers;
 pub mod json;
 pub mod labels;
 pub mod object;
+pub mod quantity;
 pub mod schema;
 pub mod time;
 pub mod value;
