@@ -26,6 +26,9 @@ const CHANGES_KEPT: usize = 200_000;
 /// What one call to [`Cluster::advance`] may do at most. A cluster that has not settled by then is taken to run in circles.
 const STEPS_MAX: usize = 5_000_000;
 
+/// What controllers adopt if it matches their selector.
+const ADOPTABLE: &[&str] = &["pods", "replicasets.apps", "controllerrevisions.apps"];
+
 /// After how many steps to look whether anyone still waits.
 const STEPS_BETWEEN_LOOKS: usize = 256;
 
@@ -37,7 +40,7 @@ pub struct Cluster {
     /// How what is simulated behaves.
     pub settings: Arc<Settings>,
     store: Store<ObjectKey, Value>,
-    /// (uid of an owner, object that names it as its owner)
+    /// (uid of an owner, object that names it as its owner); what can be adopted stands under the empty uid
     dependents: OrdSet<(Text, ObjectKey)>,
     /// (node, pod bound to it); pods that are bound to none stand under the empty name
     bound: OrdSet<(Text, ObjectKey)>,
@@ -161,6 +164,16 @@ impl Cluster {
         self.indexed(&self.dependents, uid)
     }
 
+    /// The objects of a resource in a namespace that no controller manages.
+    pub fn orphans<'a>(&'a self, resource: &str, namespace: &str) -> impl Iterator<Item = (&'a ObjectKey, &'a Value)> {
+        let start = ObjectKey::new(resource, namespace, "");
+        let (resource, namespace) = (start.resource.clone(), start.namespace.clone());
+        self.dependents
+            .range((Text::new(), start)..)
+            .take_while(move |(under, key)| under.is_empty() && key.resource == resource && key.namespace == namespace)
+            .filter_map(|(_, key)| Some((key, self.store.get(key)?)))
+    }
+
     /// The pods bound to a node.
     pub fn pods_on<'a>(&'a self, node: &str) -> impl Iterator<Item = (&'a ObjectKey, &'a Value)> {
         self.indexed(&self.bound, node)
@@ -239,7 +252,12 @@ impl Cluster {
 
     fn index(&mut self, key: &ObjectKey, before: Option<&Value>, after: Option<&Value>) {
         reindex(&mut self.dependents, key, before, after, |object| {
-            object.owners().map(|owner| Text::from(owner.uid())).collect()
+            let mut owners: Vec<Text> = object.owners().map(|owner| Text::from(owner.uid())).collect();
+            // What nobody manages can be adopted: it stands under the empty uid.
+            if ADOPTABLE.contains(&key.resource.as_str()) && object.controller().is_none() {
+                owners.push(Text::new());
+            }
+            owners
         });
         if key.is("pods") {
             reindex(&mut self.bound, key, before, after, |pod| {

@@ -6,7 +6,10 @@
 //! Each is level-triggered, as the real ones are: a change only says *where* to look, never what to do; whoever looks
 //! sees the whole state and brings it one step nearer to what is wanted.
 
+mod children;
 pub mod client;
+mod deployment;
+mod replicaset;
 
 use std::time::Duration;
 
@@ -45,7 +48,7 @@ pub struct Work {
 
 /// All of them. Within one instant they look in the order in which changes reached them, so this order shows nowhere
 /// but in ties.
-static ALL: &[&dyn Controller] = &[];
+static ALL: &[&dyn Controller] = &[&deployment::Deployments, &replicaset::ReplicaSets];
 
 /// Tells every controller of a change.
 pub(crate) fn notice(cluster: &mut Cluster, change: &Change) {

@@ -122,6 +122,9 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     }
     defaults::apply(resource, &mut object);
     admission::create(cluster, &key, &mut object)?;
+    if let Some(typed) = known.as_ref().and_then(|known| known.ty().as_go(&object)) {
+        object = typed;
+    }
     if cluster.get(&key).is_some() {
         return Err(Status::already_exists(resource, &key.name));
     }

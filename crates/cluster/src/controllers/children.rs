@@ -1,0 +1,247 @@
+//! What a workload owns: pods and their like, adopted and released by selector, made from a template, counted.
+//!
+//! Knows: `pkg/controller/controller_ref_manager.go` and `controller_utils.go`.
+//! Does not know: any one workload's rules.
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use twin::Time;
+
+use super::client::Client;
+use crate::apiserver::Status;
+use crate::cluster::{Change, Cluster};
+use crate::doc;
+use crate::labels;
+use crate::object::ObjectKey;
+use crate::value::{Text, Value};
+
+/// A kind that owns: how its children name it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    /// `apps/v1`
+    pub(super) api_version: &'static str,
+    /// `ReplicaSet`
+    pub(super) kind: &'static str,
+    /// `replicasets.apps`
+    pub(super) resource: &'static str,
+}
+
+/// The children of a resource that an owner manages, after it has adopted those that match and released those that do not.
+pub(super) fn claim(
+    cluster: &mut Cluster,
+    client: Client,
+    kind: Kind,
+    owner: &Value,
+    resource: &str,
+) -> Vec<(ObjectKey, Value)> {
+    let selector = owner.at(&["spec", "selector"]);
+    let mut mine = Vec::new();
+    let owned: Vec<(ObjectKey, Value)> = cluster
+        .dependents(owner.uid())
+        .filter(|(key, child)| key.is(resource) && child.controller().is_some_and(|have| have.uid() == owner.uid()))
+        .map(|(key, child)| (key.clone(), child.clone()))
+        .collect();
+    for (key, child) in owned {
+        if labels::matches(selector, child.labels()) {
+            mine.push((key, child));
+        } else if !owner.is_terminating() {
+            let uid = owner.uid().to_owned();
+            let _ = client.update(cluster, &key, |child| {
+                if let Some(list) = child.find_mut(&["metadata", "ownerReferences"]).and_then(Value::as_array_mut) {
+                    list.edit().retain(|owner| owner.at(&["uid"]) != uid.as_str());
+                }
+                if child.at(&["metadata", "ownerReferences"]).is_empty() {
+                    child.remove(&["metadata", "ownerReferences"]);
+                }
+            });
+        }
+    }
+    if !owner.is_terminating() && selector.as_object().is_some_and(|selector| !selector.is_empty()) {
+        let stray: Vec<ObjectKey> = cluster
+            .orphans(resource, owner.namespace())
+            .filter(|(_, child)| !child.is_terminating() && labels::matches(selector, child.labels()))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in stray {
+            let adopted = client.update(cluster, &key, |child| {
+                child.make(&["metadata", "ownerReferences"]).array().push(reference(kind, owner));
+            });
+            if let Ok(child) = adopted {
+                mine.push((key, child));
+            }
+        }
+    }
+    mine.sort_by(|one, two| one.0.cmp(&two.0));
+    mine
+}
+
+/// How a child names its owner.
+pub(super) fn reference(kind: Kind, owner: &Value) -> Value {
+    doc!({
+        "apiVersion": (kind.api_version), "kind": (kind.kind), "name": (owner.name()), "uid": (owner.uid()),
+        "controller": true, "blockOwnerDeletion": true,
+    })
+}
+
+/// Which owners of a kind have to look because a child changed: those it names, and for strays those whose selector it
+/// matches.
+pub(super) fn notice(cluster: &Cluster, change: &Change, kind: Kind, child: &str, look: &mut dyn FnMut(ObjectKey)) {
+    if change.key.is(kind.resource) {
+        if change.after.is_some() {
+            look(change.key.clone());
+        }
+        return;
+    }
+    if !change.key.is(child) {
+        return;
+    }
+    let sides = [change.before.as_ref(), change.after.as_ref()];
+    let mut managed = false;
+    for owner in sides.into_iter().flatten().filter_map(Value::controller) {
+        managed = true;
+        if owner.kind() == kind.kind {
+            look(change.key.beside(kind.resource, owner.name()));
+        }
+    }
+    if let Some(stray) = change.after.as_ref().filter(|_| !managed) {
+        let namespace = change.key.namespace.clone();
+        let owners: Vec<ObjectKey> = cluster
+            .list(kind.resource, Some(&namespace))
+            .filter(|(_, owner)| labels::matches(owner.at(&["spec", "selector"]), stray.labels()))
+            .map(|(key, _)| key.clone())
+            .collect();
+        owners.into_iter().for_each(look);
+    }
+}
+
+/// A pod as a template describes it, owned by its workload. It has a generated name unless it is given one.
+pub(super) fn pod(kind: Kind, owner: &Value, template: &Value, name: Option<&str>) -> Value {
+    let mut pod = doc!({"apiVersion": "v1", "kind": "Pod", "metadata": {}});
+    for field in ["labels", "annotations", "finalizers"] {
+        if let Some(value) = template.find(&["metadata", field]) {
+            pod.set(&["metadata", field], value.clone());
+        }
+    }
+    match name {
+        Some(name) => pod.set(&["metadata", "name"], name),
+        None => pod.set(&["metadata", "generateName"], format!("{}-", owner.name())),
+    }
+    pod.set(&["metadata", "namespace"], owner.namespace());
+    pod.set(&["metadata", "ownerReferences"], vec![reference(kind, owner)]);
+    pod.set(&["spec"], template.at(&["spec"]).clone());
+    pod
+}
+
+/// Neither over nor told to go.
+pub(super) fn is_active(pod: &Value) -> bool {
+    !pod.is_terminating() && !is_over(pod)
+}
+
+/// Succeeded or failed.
+pub(super) fn is_over(pod: &Value) -> bool {
+    matches!(pod.at(&["status", "phase"]).str_or_empty(), "Succeeded" | "Failed")
+}
+
+/// Ready.
+pub(super) fn is_ready(pod: &Value) -> bool {
+    pod.condition_is_true("Ready")
+}
+
+/// Ready for long enough; else when it will have been, if it is ready.
+pub(super) fn is_available(pod: &Value, min_ready_seconds: i64, now: Time) -> Result<(), Option<Duration>> {
+    let Some(ready) = pod.condition("Ready").filter(|ready| ready.at(&["status"]) == "True") else { return Err(None) };
+    let wait = Duration::from_secs(u64::try_from(min_ready_seconds).unwrap_or(0));
+    if wait.is_zero() {
+        return Ok(());
+    }
+    let since = ready.time(&["lastTransitionTime"]).unwrap_or(now);
+    if since + wait <= now { Ok(()) } else { Err(Some((since + wait).since(now))) }
+}
+
+/// How many times a pod's containers were restarted, the most of them.
+fn restarts(pod: &Value) -> i64 {
+    let statuses = pod.at(&["status", "containerStatuses"]).items().iter();
+    statuses.filter_map(|status| status.at(&["restartCount"]).as_int()).max().unwrap_or(0)
+}
+
+/// `ActivePodsWithRanks`: which of two pods goes first when there are too many. `crowd` is how many of the workload's pods
+/// stand on a pod's node.
+pub(super) fn goes_first(one: &Value, two: &Value, crowd: &dyn Fn(&Value) -> usize, now: Time) -> Ordering {
+    let unassigned = |pod: &Value| pod.at(&["spec", "nodeName"]).is_empty();
+    let phase = |pod: &Value| match pod.at(&["status", "phase"]).str_or_empty() {
+        "Pending" => 0,
+        "Unknown" => 1,
+        _ => 2,
+    };
+    let cost = |pod: &Value| {
+        pod.annotation("controller.kubernetes.io/pod-deletion-cost")
+            .and_then(|cost| cost.parse::<i64>().ok())
+            .unwrap_or(0)
+    };
+    let ready_since = |pod: &Value| pod.condition("Ready").and_then(|ready| ready.time(&["lastTransitionTime"]));
+    // Times differ by their order of magnitude: pods of about one age are spread over nodes rather than by seconds.
+    let rank = |since: Option<Time>| since.map(|since| now.since(since).as_secs().max(1).ilog2());
+    unassigned(two)
+        .cmp(&unassigned(one))
+        .then_with(|| phase(one).cmp(&phase(two)))
+        .then_with(|| is_ready(one).cmp(&is_ready(two)))
+        .then_with(|| cost(one).cmp(&cost(two)))
+        .then_with(|| crowd(two).cmp(&crowd(one)))
+        .then_with(|| {
+            if is_ready(one) && is_ready(two) {
+                rank(ready_since(one)).cmp(&rank(ready_since(two)))
+            } else {
+                Ordering::Equal
+            }
+        })
+        .then_with(|| restarts(two).cmp(&restarts(one)))
+        .then_with(|| rank(one.created()).cmp(&rank(two.created())))
+        .then_with(|| one.uid().cmp(two.uid()))
+}
+
+/// Whether a write failed because the namespace is going: nothing will come of trying again.
+pub(super) fn is_hopeless(status: &Status) -> bool {
+    status.details.at(&["causes"]).items().iter().any(|cause| cause.at(&["reason"]) == "NamespaceTerminating")
+}
+
+/// A template without what a controller adds to tell its children apart.
+pub(super) fn same_template(one: &Value, two: &Value, own_label: &str) -> bool {
+    let bare = |template: &Value| {
+        let mut bare = template.clone();
+        if bare.find(&["metadata", "labels", own_label]).is_some() {
+            bare.remove(&["metadata", "labels", own_label]);
+        }
+        bare
+    };
+    one == two || bare(one) == bare(two)
+}
+
+/// A short digest of a template, in the letters that hashes in names are written in.
+pub(super) fn hash(template: &Value, collisions: i64) -> Text {
+    const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+    let text = template.to_json();
+    let seed = 0xcbf2_9ce4_8422_2325_u64 ^ u64::try_from(collisions).unwrap_or(0);
+    let mut rest = text.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    rest ^= rest >> 32;
+    let letter = |rest: &mut u64| {
+        let at = usize::try_from(*rest % 27).unwrap_or(0);
+        *rest /= 27;
+        LETTERS.get(at).copied().map_or('b', char::from)
+    };
+    Text::from((0..9).map(|_| letter(&mut rest)).collect::<String>())
+}
+
+/// Sets a count that Go leaves out when it is zero.
+pub(super) fn set_count(object: &mut Value, path: &[&str], count: i64) {
+    if count != 0 {
+        object.set(path, count);
+    } else if object.find(path).is_some() {
+        object.remove(path);
+    }
+}
+
+/// A length as a 64-bit count.
+pub(super) fn count<T>(items: impl IntoIterator<Item = T>) -> i64 {
+    i64::try_from(items.into_iter().count()).unwrap_or(i64::MAX)
+}
