@@ -127,9 +127,9 @@ impl Request<'_> {
             if namespace.is_empty() {
                 object.set(&["metadata", "namespace"], &self.call.on.namespace);
             } else if namespace != self.call.on.namespace.as_str() {
-                return Err(Status::bad_request(format!(
-                    "the namespace of the provided object does not match the namespace sent on the request"
-                )));
+                return Err(Status::bad_request(
+                    "the namespace of the provided object does not match the namespace sent on the request",
+                ));
             }
         }
         let name = object.name().to_owned();

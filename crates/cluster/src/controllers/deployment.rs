@@ -415,7 +415,7 @@ impl Rollout {
         let available: i64 = self.sets.iter().map(|(_, set)| number(set, &["status", "availableReplicas"])).sum();
         let mut room = available - min_available;
         let mut oldest = self.old();
-        oldest.sort_by(|(_, one), (_, two)| one.created().cmp(&two.created()));
+        oldest.sort_by_key(|(_, set)| set.created());
         for (key, set) in oldest {
             if room <= 0 {
                 break;

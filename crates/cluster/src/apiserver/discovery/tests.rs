@@ -13,6 +13,7 @@ fn get(cluster: &Cluster, path: &str, accept: &str) -> Answer {
         duplicates: Vec::new(),
         output: Output { accept: accept.into(), ..Output::default() },
         user_agent: String::new(),
+        impersonate: None,
     };
     answer(cluster, &call)
 }

@@ -192,10 +192,8 @@ fn sort(list: &mut Value, order: &Value, merge_key: Option<&str>, _patched: &[Va
     };
     let wanted: Vec<Value> = order.items().iter().map(identity).collect();
     let rank = |item: &Value| wanted.iter().position(|have| *have == identity(item));
-    let (mut named, others): (Vec<(usize, Value)>, Vec<(usize, Value)>) = {
-        let items = list.items().iter().enumerate().map(|(at, item)| (at, item.clone()));
-        items.partition(|(_, item)| rank(item).is_some())
-    };
+    let items = list.items().iter().cloned().enumerate();
+    let (mut named, others): (Vec<_>, Vec<_>) = items.partition(|(_, item)| rank(item).is_some());
     let places: Vec<(usize, Value)> = named.clone();
     named.sort_by_key(|(_, item)| rank(item));
     // Merge the two runs: a server-only element goes before the first named one that stood after it.
