@@ -151,6 +151,9 @@ impl Held {
     }
 }
 
+/// No gate remembers a denial for longer than a week, whatever its settings say.
+const DENIAL_MAX_MS: u64 = 7 * 24 * 3_600_000;
+
 /// Every case that people have, or had, to decide: a fold over the journal.
 #[derive(Debug, Default)]
 pub(crate) struct Docket {
@@ -179,6 +182,7 @@ impl Docket {
                     grant_ms: *grant_ms,
                     fate: Fate::Waiting,
                 };
+                self.prune(at);
                 self.newest.insert(*identity, case.clone());
                 self.cases.insert(case.clone(), held);
             }
@@ -297,6 +301,13 @@ impl Docket {
         let mut waiting: Vec<Held> = self.cases.values().filter(waits).cloned().collect();
         waiting.sort_by_key(|held| held.asked);
         waiting
+    }
+
+    /// Forgets what nobody can use any more; the journal keeps it.
+    fn prune(&mut self, at: Moment) {
+        let dead = |held: &&Held| !held.is_alive(at, DENIAL_MAX_MS);
+        let dead: Vec<CaseId> = self.cases.values().filter(dead).map(|held| held.case.clone()).collect();
+        dead.iter().for_each(|case| self.forget(case));
     }
 
     fn spend(&mut self, case: &CaseId, by: Seq) {

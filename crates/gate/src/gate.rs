@@ -47,6 +47,8 @@ pub struct Settings {
     pub attempts_max: u32,
     /// How long one simulation may take.
     pub simulate_ms: u64,
+    /// How long one rehearsal may take.
+    pub rehearse_ms: u64,
     /// How many simulations may run at once.
     pub simulations_max: usize,
     /// How long production may take to answer a change, before it is in doubt.
@@ -71,6 +73,7 @@ impl Default for Settings {
             mode: Mode::Enforce,
             attempts_max: 8,
             simulate_ms: 10_000,
+            rehearse_ms: 10_000,
             simulations_max: std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)),
             commit_ms: 120_000,
             patience_ms: 5_000,
@@ -112,6 +115,8 @@ pub struct Gate<T: Target> {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) settings: Settings,
     pub(crate) thinking: Arc<Semaphore>,
+    /// Whoever was overtaken once tries again one at a time: so one of them always gets through.
+    pub(crate) turnstile: tokio::sync::Mutex<()>,
     policies: RwLock<Policies>,
     probe: Option<Arc<dyn Probe>>,
 }
@@ -126,6 +131,7 @@ impl<T: Target> Gate<T> {
     pub fn new(parts: Parts<T>) -> Arc<Self> {
         Arc::new(Self {
             thinking: Arc::new(Semaphore::new(parts.settings.simulations_max)),
+            turnstile: tokio::sync::Mutex::default(),
             target: parts.target,
             journal: parts.journal,
             vault: parts.vault,
@@ -218,6 +224,22 @@ impl<T: Target> Gate<T> {
         let state = self.journal.state();
         let mine = state.open.values().filter(|open| open.action.target == *self.name());
         mine.filter_map(|open| open.doubt.clone().map(|why| (open.case.clone(), why))).collect()
+    }
+
+    /// A person settles a doubt that looking could not: they know whether it happened.
+    ///
+    /// # Errors
+    /// When the case is not in doubt, or it cannot be recorded.
+    pub async fn settle(&self, case: &CaseId, person: &Person, happened: bool, note: &str) -> Result<(), VoteError> {
+        let doubtful = {
+            let state = self.journal.state();
+            let mut open = state.open.iter();
+            open.find(|(_, open)| open.case == *case && open.doubt.is_some()).map(|(seq, _)| *seq)
+        };
+        let intent = doubtful.ok_or_else(|| VoteError::NotPending(case.clone()))?;
+        let how = format!("{} says so: {note}", person.name);
+        let outcome = Outcome::Resolved { happened, how };
+        self.conclude(case, intent, outcome, None).await.map(drop).map_err(VoteError::Unavailable)
     }
 
     /// How often the twin has been right, by kind of action.

@@ -68,7 +68,11 @@ async fn write<T: Target>(
     mut grant: Option<Grant>,
 ) -> Result<T::Response, Refusal<T::Response>> {
     gate.reach(Point::Described, &asked.id).await;
-    for _attempt in 1..=gate.settings.attempts_max {
+    let mut turn = None;
+    for attempt in 1..=gate.settings.attempts_max {
+        if attempt > 1 && turn.is_none() {
+            turn = Some(gate.turnstile.lock().await);
+        }
         // Simulate and judge, one tier at a time.
         let case = climb(gate, asked).await?;
         gate.reach(Point::Examined, &asked.id).await;
@@ -84,6 +88,7 @@ async fn write<T: Target>(
             Ok(permit) => permit,
             Err(case) if case.judgement.verdict.is_settled() => return Err(denied(gate, asked, *case).await),
             Err(held) => {
+                turn = None; // people take their time, and nobody waits behind them
                 grant = Some(approvals::ask(gate, &held, asked.number).await?);
                 continue; // production moved on while the person was reading: look again
             }
@@ -99,6 +104,7 @@ async fn write<T: Target>(
         gate.reach(Point::Intended, &asked.id).await;
 
         // Commit, on condition that production is still what the twin was; then reconcile.
+        turn = None;
         match carry_out(gate, intent).await {
             Carried::Committed(response) => return Ok(response),
             Carried::Moved => {}
@@ -239,14 +245,24 @@ async fn climb<T: Target>(gate: &Arc<Gate<T>>, asked: &Asked<T::Call>) -> Result
 
     // Rehearsal, where there is such a place: before a person is bothered.
     let start = gate.host.micros();
-    let credential = gate.vault.rehearser(gate.name());
-    let rehearsal = gate.target.rehearse(&asked.call, &simulated.effect, &credential).await;
+    let rehearsal = rehearse(gate, asked, &simulated).await;
     scales.micros.rehearsal = Some(gate.host.micros() - start);
     Ok(match rehearsal {
         Rehearsal::Refused(said) => return Err(Refusal::Refused { case: asked.id.clone(), said }),
         Rehearsal::Differs(prediction) => scales.weigh(*prediction, Tier::Rehearsal),
         Rehearsal::Agrees | Rehearsal::Impossible => Case { micros: scales.micros, ..simulated },
     })
+}
+
+/// Asks a disposable place. If it fails, or takes too long, it was not asked.
+async fn rehearse<T: Target>(gate: &Gate<T>, asked: &Asked<T::Call>, case: &Case<T::Call>) -> Rehearsal<T::Response> {
+    let credential = gate.vault.rehearser(gate.name());
+    tokio::select! {
+        biased;
+        answer = CatchPanic::new(gate.target.rehearse(&asked.call, &case.effect, &credential)) =>
+            answer.unwrap_or(Rehearsal::Impossible),
+        () = gate.host.sleep(gate.settings.rehearse_ms) => Rehearsal::Impossible,
+    }
 }
 
 /// The tiers that need a fork. Runs where thinking hard is allowed.
@@ -367,8 +383,7 @@ async fn foreseen<T: Target>(
     asked: &Asked<T::Call>,
     case: &Case<T::Call>,
 ) -> Option<Refusal<T::Response>> {
-    let credential = gate.vault.rehearser(gate.name());
-    let refusal = match gate.target.rehearse(&asked.call, &case.effect, &credential).await {
+    let refusal = match rehearse(gate, asked, case).await {
         Rehearsal::Agrees | Rehearsal::Differs(_) => return None,
         Rehearsal::Refused(said) => Refusal::Refused { case: asked.id.clone(), said },
         Rehearsal::Impossible => {

@@ -90,6 +90,10 @@ async fn see_through<T: Target>(gate: &Arc<Gate<T>>, sent: Sent<T::Call, T::Rece
             Observation::Unsure(why) => {
                 info!(case = %sent.case, why, "unsure");
                 gate.host.sleep(pause_ms).await;
+                let settled = sent.receipt.is_none() && !gate.journal.state().open.contains_key(&sent.seq);
+                if settled {
+                    return; // by a person, meanwhile
+                }
                 pause_ms = (pause_ms * 2).min(PAUSE_MAX_MS);
             }
         }

@@ -266,6 +266,62 @@ fn what_is_in_doubt_counts_as_done_until_somebody_knows() {
 }
 
 #[test]
+fn a_person_can_settle_a_doubt_that_looking_cannot() {
+    for happened in [true, false] {
+        let station = Station::new(Toy::new(&[("a", 3)]), vec![Box::new(Floor)]);
+        station.toy.trouble(Trouble::RequestLost);
+        let case = case_of(&station, "bot", "delete a-1");
+        station.toy.trouble(Trouble::Unobservable);
+        station.hand.settle();
+        let alice = Person::named("alice");
+        station.hand.run(station.gate.settle(&case, &alice, happened, "I looked")).unwrap();
+        assert!(station.gate.in_doubt().is_empty());
+        let again = station.hand.run(station.gate.settle(&case, &alice, happened, "I looked"));
+        assert_eq!(again, Err(VoteError::NotPending(case.clone())));
+        station.toy.trouble(Trouble::None);
+        station.hand.advance(60_000);
+        station.hand.settle();
+        let says = format!("it {}: alice says so: I looked", if happened { "happened" } else { "did not happen" });
+        assert_eq!(station.story(&case).last(), Some(&says));
+    }
+}
+
+#[test]
+fn under_a_real_runtime_a_simulation_that_never_ends_is_held_and_others_go_on() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let vault = gate::Vault::in_memory().unwrap();
+        let toy = Toy::new(&[("a", 3)]);
+        let secret = secrecy::SecretSlice::from(b"x".to_vec());
+        vault.put(gate::Target::name(&toy), gate::vault::Write, &secret).unwrap();
+        let gate = gate::Gate::new(gate::Parts {
+            target: toy.clone(),
+            policies: vec![Box::new(Floor)],
+            journal: Journal::open(directory.path(), HOUR_MS).unwrap(),
+            vault,
+            host: Arc::new(gate::TokioHost::current().unwrap()),
+            settings: gate::Settings { simulate_ms: 20, patience_ms: 1, ..gate::Settings::default() },
+            probe: None,
+        });
+        assert_eq!(gate::resume(&gate).await.unwrap(), 0);
+        toy.trouble(Trouble::Endless);
+        let held = gate::pass(&gate, &"bot".into(), "delete a-1".to_owned()).await.unwrap_err();
+        assert!(matches!(held, Refusal::Held { .. }), "{}", held.text());
+        let shown = gate.pending_cases().remove(0);
+        assert!(shown.ruling.effect.is_unknown());
+        toy.trouble(Trouble::None);
+        // The one that never ended was told to stop, and gave its place back.
+        let both = [("one", "delete a-2"), ("two", "look a-1")].map(|(agent, request)| {
+            let gate = gate.clone();
+            tokio::spawn(async move { gate::pass(&gate, &agent.into(), request.to_owned()).await.unwrap() })
+        });
+        let [one, two] = both;
+        assert_eq!((one.await.unwrap(), two.await.unwrap()), ("a-2 deleted".into(), "a-1 is there".into()));
+    });
+}
+
+#[test]
 fn productions_own_no_reaches_the_agent_and_the_record() {
     let station = floor();
     station.toy.trouble(Trouble::SaysNo);

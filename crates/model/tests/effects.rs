@@ -145,12 +145,16 @@ fn an_effect_covers_itself_and_whatever_hurts_less() {
     let seen = scaled_to_zero();
     assert!(seen.covers(&seen));
     let less = [
-        changed(|e| drop(e.objects.touched.remove(&ObjectRef::namespaced("Pod", "shop", "cart-1")))),
+        changed(|e| {
+            e.objects.touched.remove(&ObjectRef::namespaced("Pod", "shop", "cart-1"));
+        }),
         changed(|e| e.forecast.services.get_mut("shop/cart").unwrap().ready_min = Range::exact(1)),
         changed(|e| {
             e.forecast.services.get_mut("shop/cart").unwrap().below_seconds = Range::exact(Decimal::whole(600))
         }),
-        changed(|e| drop(e.forecast.services.insert("shop/other".into(), Service::steady(5)))),
+        changed(|e| {
+            e.forecast.services.insert("shop/other".into(), Service::steady(5));
+        }),
         changed(|e| e.forecast.settled_seconds = Range::exact(Decimal::whole(99))),
         // Another pod stands where cart-1 stood: which replica goes is chance.
         changed(|e| {
@@ -199,11 +203,9 @@ fn an_effect_does_not_cover_what_hurts_more_or_what_nobody_saw() {
         (
             "another service",
             changed(|e| {
-                drop(
-                    e.forecast
-                        .services
-                        .insert("shop/pay".into(), Service { ready_min: Range::exact(0), ..Service::steady(2) }),
-                );
+                e.forecast
+                    .services
+                    .insert("shop/pay".into(), Service { ready_min: Range::exact(0), ..Service::steady(2) });
             }),
         ),
         ("a volume", changed(|e| e.forecast.volumes_lost = Among::exactly([volume.clone()]))),
