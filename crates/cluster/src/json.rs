@@ -62,17 +62,26 @@ pub fn parse(text: &[u8]) -> Result<Parsed, NotJson> {
     Ok(Parsed { value, duplicates })
 }
 
-/// Reads YAML text, of which JSON is a part. One document; a key that stands twice in one map is an error.
+/// Reads YAML text as Kubernetes does, and notices keys that stand twice in one map.
 ///
 /// # Errors
-/// [`NotJson`] if the text is not one YAML document that JSON could say too.
+/// [`NotJson`] if the text is not one YAML document, is no UTF-8, or grows without bound through its aliases.
 pub fn parse_yaml(text: &[u8]) -> Result<Parsed, NotJson> {
-    // What looks like JSON is JSON, as `yaml.YAMLOrJSONDecoder` has it: its numbers and duplicates are JSON's.
+    // What looks like JSON is JSON, as `yaml.YAMLOrJSONDecoder` has it: its numbers are JSON's.
     if text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{') {
         return parse(text);
     }
-    let value = serde_saphyr::from_slice(text).map_err(|error| NotJson(error.to_string()))?;
-    Ok(Parsed { value, duplicates: Vec::new() })
+    let options = serde_saphyr::options! {
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
+        legacy_octal_numbers: true,
+        with_snippet: false,
+    };
+    let mut duplicates = Vec::new();
+    let value = serde_saphyr::with_deserializer_from_slice_with_options(text, options, |deserializer| {
+        Reader { path: &Path::Root, duplicates: &mut duplicates }.deserialize(deserializer)
+    })
+    .map_err(|error| NotJson(error.to_string()))?;
+    Ok(Parsed { value, duplicates })
 }
 
 /// Where in the document the reader is; printed only when something is wrong there.
@@ -191,7 +200,8 @@ impl<'de> DeserializeSeed<'de> for Key {
     type Value = Text;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Text, D::Error> {
-        deserializer.deserialize_str(self)
+        // Any, not a string: YAML has keys that are numbers or truth values, and JSON has only strings anyway.
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -200,6 +210,26 @@ impl Visitor<'_> for Key {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string key")
+    }
+
+    fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Text, E> {
+        Ok(Text::from(if truth { "true" } else { "false" }))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Text, E> {
+        Ok(arcstr::format!("{number}"))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Text, E> {
+        Ok(arcstr::format!("{number}"))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Text, E> {
+        Ok(arcstr::format!("{number}"))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Text, E> {
+        Ok(Text::from("null"))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
@@ -267,7 +297,11 @@ mod tests {
         let yaml = b"a: 1\nb: [x, true, 1.5, null]\nc: {d: '1'}\nt: 2026-11-24T07:29:46Z\n";
         let want = r#"{"a":1,"b":["x",true,1.5,null],"c":{"d":"1"},"t":"2026-11-24T07:29:46Z"}"#;
         assert_eq!(parse_yaml(yaml).unwrap().value.to_json(), want);
-        assert!(parse_yaml(b"a: 1\na: 2\n").is_err());
+        let twice = parse_yaml(b"on: 1\nb: {c: 1, c: 2}\n").unwrap();
+        assert_eq!(
+            (twice.value.to_json(), twice.duplicates),
+            (r#"{"b":{"c":2},"true":1}"#.to_owned(), vec!["b.c".to_owned()])
+        );
         assert!(parse_yaml(b"a: [\n").is_err());
     }
 

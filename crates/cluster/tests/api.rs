@@ -144,6 +144,7 @@ fn what_is_ambiguous_or_unknown_is_refused() {
         ("GET", "/api/v1//pods", "400 BadRequest: "),
         ("GET", "/api/v1/pods?labelSelector=a%3Db,", "400 BadRequest: "),
         ("GET", "/api/v1/pods?fieldSelector=spec.color%3Dred", "400 BadRequest: field label not supported: spec.color"),
+        ("GET", "/apis/apps/v1/deployments?fieldSelector=a%3Db", "400 BadRequest: \"a\" is not a known field selector"),
     ];
     for (method, target, want) in cases {
         let said = api.refused(method, target, &none);

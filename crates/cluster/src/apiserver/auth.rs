@@ -34,9 +34,13 @@ impl Attributes {
     fn of(call: &Call) -> Self {
         let on = &call.on;
         let verb = match call.verb {
-            // A stream is authorized by how it is opened; clients open them with GET or POST, and rules name both `create`
-            // and `get`. The stricter one is asked for.
-            Verb::Connect => "create",
+            Verb::Connect => match call.options.connect_method.as_deref() {
+                Some("GET") => "get",
+                Some("PUT") => "update",
+                Some("PATCH") => "patch",
+                Some("DELETE") => "delete",
+                _ => "create",
+            },
             verb => verb.as_str(),
         };
         Self {

@@ -166,6 +166,8 @@ pub struct Options {
     pub ignore_read_error: bool,
     /// `pretty`
     pub pretty: bool,
+    /// Of a connect: the HTTP method it came with, which nothing else tells.
+    pub connect_method: Option<Text>,
     /// Parameters that are not known here, in the order they came; a connect's go on with it.
     pub others: Vec<(String, String)>,
 }
@@ -215,6 +217,18 @@ pub enum Encoding {
     Yaml,
     /// `application/vnd.kubernetes.protobuf`
     Protobuf,
+}
+
+impl Encoding {
+    /// Its media type.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Yaml => "application/yaml",
+            Self::Protobuf => "application/vnd.kubernetes.protobuf",
+        }
+    }
 }
 
 /// Who asks.

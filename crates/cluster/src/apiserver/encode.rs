@@ -145,13 +145,17 @@ pub fn encode_call(call: &Call) -> Outgoing {
     }
     let query = query(call);
     let target = if query.is_empty() { path(call) } else { format!("{}?{query}", path(call)) };
-    Outgoing { method: method(call.verb), target, headers, body }
+    Outgoing { method: method(call), target, headers, body }
 }
 
-fn method(verb: Verb) -> &'static str {
-    match verb {
+fn method(call: &Call) -> &'static str {
+    match call.verb {
         Verb::Get | Verb::List | Verb::Watch => "GET",
-        Verb::Create | Verb::Connect => "POST",
+        Verb::Create => "POST",
+        Verb::Connect => {
+            let said = call.options.connect_method.as_deref().unwrap_or_default();
+            ["GET", "PUT", "PATCH", "DELETE"].into_iter().find(|method| *method == said).unwrap_or("POST")
+        }
         Verb::Update => "PUT",
         Verb::Patch(_) => "PATCH",
         Verb::Delete | Verb::DeleteCollection => "DELETE",
@@ -161,7 +165,7 @@ fn method(verb: Verb) -> &'static str {
 fn path(call: &Call) -> String {
     let on = &call.on;
     if on.resource.is_empty() {
-        return on.path.to_string();
+        return escape_path(&on.path);
     }
     let mut path = if on.group.is_empty() {
         format!("/api/{}", escape(&on.version))
@@ -176,11 +180,7 @@ fn path(call: &Call) -> String {
             path = format!("{path}/{}", escape(part));
         }
     }
-    if !on.path.is_empty() {
-        let rest: Vec<String> = on.path.split('/').map(escape).collect();
-        path = format!("{path}/{}", rest.join("/"));
-    }
-    path
+    path + &escape_path(&on.path)
 }
 
 fn query(call: &Call) -> String {
@@ -238,10 +238,18 @@ fn delete_options(call: &Call) -> Value {
     if let Some(uid) = &options.uid {
         body.set(&["preconditions", "uid"], uid);
     }
+    if options.ignore_read_error {
+        body.set(&["ignoreStoreReadErrorWithClusterBreakingPotential"], true);
+    }
     if let Some(version) = &options.if_resource_version {
         body.set(&["preconditions", "resourceVersion"], version);
     }
     if body == bare { Value::Null } else { body }
+}
+
+/// Percent-encodes each part of a path.
+fn escape_path(path: &str) -> String {
+    path.split('/').map(escape).collect::<Vec<_>>().join("/")
 }
 
 /// Percent-encodes all but RFC 3986's unreserved characters.

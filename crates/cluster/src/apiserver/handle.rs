@@ -172,7 +172,7 @@ fn from_token(text: &str) -> Result<(u64, Text, Text), Status> {
 
 fn list(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, Status> {
     let (call, resource) = (request.call, &request.resource);
-    let filter = Filter::of(call, &resource.storage.resource)?;
+    let filter = Filter::of(call, resource)?;
     let namespace = (!call.on.namespace.is_empty()).then_some(call.on.namespace.as_str());
     let (mut version, mut start) = (cluster.version(), None);
     if let Some(text) = &call.options.continue_token {
@@ -208,7 +208,7 @@ fn list(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, Status> {
 
 fn watch(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, Status> {
     let (call, resource) = (request.call, &request.resource);
-    let filter = Filter::of(call, &resource.storage.resource)?;
+    let filter = Filter::of(call, resource)?;
     let asked = call.options.resource_version.as_deref().unwrap_or("");
     let since: u64 = match asked {
         "" | "0" => cluster.version(),
@@ -358,7 +358,7 @@ fn delete(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status
 
 fn delete_collection(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
     let (call, resource) = (request.call, &request.resource);
-    let filter = Filter::of(call, &resource.storage.resource)?;
+    let filter = Filter::of(call, resource)?;
     let namespace = (!call.on.namespace.is_empty()).then_some(call.on.namespace.as_str());
     let found: Vec<(ObjectKey, Value)> = cluster
         .list(&resource.storage.resource, namespace)

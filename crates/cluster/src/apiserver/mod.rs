@@ -26,6 +26,7 @@ mod defaults;
 pub mod discovery;
 pub mod encode;
 mod handle;
+mod names;
 mod openapi;
 pub mod patch;
 pub mod registry;

@@ -1,12 +1,14 @@
 //! Field selectors: `metadata.name=a,status.phase!=Running`.
 //!
-//! Knows: the syntax, and which fields each resource can be selected by.
+//! Knows: their grammar and the sentences of its errors, as `k8s.io/apimachinery/pkg/fields` has them; which fields of
+//! which kind can be selected by.
 //! Does not know: labels; those have a file of their own.
 
-use crate::apiserver::Status;
+use crate::apiserver::status::Status;
+use crate::schema::Resource;
 use crate::value::Value;
 
-/// A field selector.
+/// A field selector: `metadata.name=a,status.phase!=Running`. The empty one selects everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldSelector(Vec<Term>);
 
@@ -17,72 +19,46 @@ struct Term {
     equal: bool,
 }
 
-/// What each resource can be selected by, besides name and namespace (`pkg/registry/*/strategy.go`).
-const FIELDS: &[(&str, &[&str])] = &[
-    (
-        "pods",
-        &[
-            "spec.nodeName",
-            "spec.restartPolicy",
-            "spec.schedulerName",
-            "spec.serviceAccountName",
-            "spec.hostNetwork",
-            "status.phase",
-            "status.podIP",
-            "status.nominatedNodeName",
-        ],
-    ),
-    ("nodes", &["spec.unschedulable"]),
-    ("namespaces", &["status.phase"]),
-    ("secrets", &["type"]),
-    ("services", &["spec.clusterIP", "spec.type"]),
-    ("replicasets.apps", &["status.replicas"]),
-    ("replicationcontrollers", &["status.replicas"]),
-    ("jobs.batch", &["status.successful"]),
-    ("certificatesigningrequests.certificates.k8s.io", &["spec.signerName"]),
-    (
-        "events",
-        &[
-            "involvedObject.kind",
-            "involvedObject.namespace",
-            "involvedObject.name",
-            "involvedObject.uid",
-            "involvedObject.apiVersion",
-            "involvedObject.resourceVersion",
-            "involvedObject.fieldPath",
-            "reason",
-            "reportingComponent",
-            "source",
-            "type",
-        ],
-    ),
-];
-
 impl FieldSelector {
-    /// Reads a field selector for a resource (`deployments.apps`).
+    /// Reads a selector as it stands in a query.
     ///
     /// # Errors
-    /// What the API server says of syntax that is none, or of a field that cannot be selected by.
-    pub fn parse(text: &str, resource: &str) -> Result<Self, Status> {
-        let known = FIELDS.iter().find(|(name, _)| *name == resource).map_or(&[][..], |(_, fields)| fields);
+    /// 400, as the API server says it.
+    pub fn parse(text: &str) -> Result<Self, Status> {
         let mut terms = Vec::new();
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let (field, value, equal) = part
-                .split_once("!=")
-                .map(|(field, value)| (field, value, false))
-                .or_else(|| part.split_once("==").map(|(field, value)| (field, value, true)))
-                .or_else(|| part.split_once('=').map(|(field, value)| (field, value, true)))
-                .ok_or_else(|| Status::bad_request(format!("invalid selector: '{text}'; can't understand '{part}'")))?;
-            if !matches!(field, "metadata.name" | "metadata.namespace") && !known.contains(&field) {
-                let message = format!("field label not supported: {field}");
-                return Err(Status::bad_request(message));
-            }
-            terms.push(Term { field: field.to_owned(), value: value.to_owned(), equal });
+        for term in split_terms(text).into_iter().filter(|term| !term.is_empty()) {
+            let misread = || Status::bad_request(format!("invalid selector: '{text}'; can't understand '{term}'"));
+            let (field, value, equal) = split_term(term).ok_or_else(misread)?;
+            let value = unescape(value).map_err(Status::bad_request)?;
+            terms.push(Term { field: field.to_owned(), value, equal });
         }
         Ok(Self(terms))
     }
 
-    /// The only name that can match, if there is one.
+    /// Refuses fields that a resource cannot be selected by.
+    ///
+    /// # Errors
+    /// 400, as the API server says it.
+    pub fn check(&self, resource: &Resource) -> Result<(), Status> {
+        for term in &self.0 {
+            // A built-in kind takes a namespace even where it has none; a custom one does not.
+            let namespace = term.field == "metadata.namespace" && (resource.namespaced || !resource.custom);
+            let common = term.field == "metadata.name" || namespace;
+            if common || fields_of(resource).iter().any(|known| known.name == term.field) {
+                continue;
+            }
+            return Err(unknown_field(resource, &term.field));
+        }
+        Ok(())
+    }
+
+    /// Whether an object, in the form in which it is kept, is selected.
+    #[must_use]
+    pub fn matches(&self, resource: &Resource, object: &Value) -> bool {
+        self.0.iter().all(|term| (value_of(resource, object, &term.field) == term.value) == term.equal)
+    }
+
+    /// The name that every selected object has, if the selector says so.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.0.iter().find(|term| term.equal && term.field == "metadata.name").map(|term| term.value.as_str())
@@ -93,29 +69,168 @@ impl FieldSelector {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
 
-    /// Whether an object matches.
-    #[must_use]
-    pub fn matches(&self, object: &Value) -> bool {
-        self.0.iter().all(|term| (field(object, &term.field) == term.value) == term.equal)
+/// Terms are separated by commas that no backslash stands before.
+fn split_terms(text: &str) -> Vec<&str> {
+    let mut terms = Vec::new();
+    let (mut start, mut escaped) = (0, false);
+    for (at, character) in text.char_indices() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            ',' => {
+                terms.push(text.get(start..at).unwrap_or_default());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    terms.push(text.get(start..).unwrap_or_default());
+    terms
+}
+
+fn split_term(term: &str) -> Option<(&str, &str, bool)> {
+    for (at, _) in term.char_indices() {
+        let (field, rest) = term.split_at(at);
+        for (operator, equal) in [("!=", false), ("==", true), ("=", true)] {
+            if let Some(value) = rest.strip_prefix(operator) {
+                return Some((field, value, equal));
+            }
+        }
+    }
+    None
+}
+
+fn unescape(text: &str) -> Result<String, String> {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '\\' => match rest.next() {
+                Some(escaped @ ('\\' | ',' | '=')) => plain.push(escaped),
+                Some(other) => {
+                    return Err(format!("invalid field selector: invalid escape sequence: \\{other}"));
+                }
+                None => return Err("invalid field selector: invalid escape sequence: \\".to_owned()),
+            },
+            ',' | '=' => return Err(format!("invalid field selector: unescaped character in value: {character}")),
+            other => plain.push(other),
+        }
+    }
+    Ok(plain)
+}
+
+/// A field that objects of a kind can be selected by.
+struct Field {
+    name: &'static str,
+    /// Where it stands if its name does not say so, and what it is where nothing stands.
+    at: &'static str,
+    otherwise: &'static str,
+}
+
+const fn field(name: &'static str) -> Field {
+    Field { name, at: name, otherwise: "" }
+}
+
+const POD: &[Field] = &[
+    field("spec.nodeName"),
+    field("spec.restartPolicy"),
+    field("spec.schedulerName"),
+    field("spec.serviceAccountName"),
+    Field { name: "spec.hostNetwork", at: "spec.hostNetwork", otherwise: "false" },
+    field("status.phase"),
+    field("status.podIP"),
+    Field { name: "status.podIPs", at: "status.podIP", otherwise: "" },
+    field("status.nominatedNodeName"),
+];
+
+const EVENT: &[Field] = &[
+    field("involvedObject.kind"),
+    field("involvedObject.namespace"),
+    field("involvedObject.name"),
+    field("involvedObject.uid"),
+    field("involvedObject.apiVersion"),
+    field("involvedObject.resourceVersion"),
+    field("involvedObject.fieldPath"),
+    field("reason"),
+    field("reportingComponent"),
+    Field { name: "source", at: "source.component", otherwise: "" },
+    field("type"),
+];
+
+const EVENTS_GROUP: &[Field] = &[
+    Field { name: "regarding.kind", at: "involvedObject.kind", otherwise: "" },
+    Field { name: "regarding.namespace", at: "involvedObject.namespace", otherwise: "" },
+    Field { name: "regarding.name", at: "involvedObject.name", otherwise: "" },
+    Field { name: "regarding.uid", at: "involvedObject.uid", otherwise: "" },
+    Field { name: "regarding.apiVersion", at: "involvedObject.apiVersion", otherwise: "" },
+    Field { name: "regarding.resourceVersion", at: "involvedObject.resourceVersion", otherwise: "" },
+    Field { name: "regarding.fieldPath", at: "involvedObject.fieldPath", otherwise: "" },
+    field("reason"),
+    Field { name: "reportingController", at: "reportingComponent", otherwise: "" },
+    field("type"),
+];
+
+/// What objects of a built-in kind can be selected by, besides name and namespace.
+fn fields_of(resource: &Resource) -> &'static [Field] {
+    const NAMESPACE: &[Field] = &[field("status.phase")];
+    const NODE: &[Field] = &[Field { name: "spec.unschedulable", at: "spec.unschedulable", otherwise: "false" }];
+    const SECRET: &[Field] = &[field("type")];
+    const SERVICE: &[Field] = &[field("spec.clusterIP"), field("spec.type")];
+    const SCALED: &[Field] = &[Field { name: "status.replicas", at: "status.replicas", otherwise: "0" }];
+    const JOB: &[Field] = &[Field { name: "status.successful", at: "status.succeeded", otherwise: "0" }];
+    const CSR: &[Field] = &[field("spec.signerName")];
+    const SLICE: &[Field] = &[field("spec.nodeName"), field("spec.driver")];
+    match resource.storage.resource.as_str() {
+        "pods" => POD,
+        "events" if resource.group.is_empty() => EVENT,
+        "events" => EVENTS_GROUP,
+        "namespaces" => NAMESPACE,
+        "nodes" => NODE,
+        "secrets" => SECRET,
+        "services" => SERVICE,
+        "replicationcontrollers" => SCALED,
+        "jobs.batch" => JOB,
+        "certificatesigningrequests.certificates.k8s.io" | "clustertrustbundles.certificates.k8s.io" => CSR,
+        "resourceslices.resource.k8s.io" => SLICE,
+        _ => &[],
     }
 }
 
-/// A field as selectors compare it: absent is empty, `false` for truth values, `0` for numbers.
-fn field(object: &Value, name: &str) -> String {
-    let name = match name {
-        "source" => "source.component",
-        "status.successful" => "status.succeeded",
-        name => name,
-    };
-    let path: Vec<&str> = name.split('.').collect();
+/// How a kind says that it has no such field. Kinds with fields of their own have sentences of their own.
+fn unknown_field(resource: &Resource, field: &str) -> Status {
+    Status::bad_request(if resource.storage.resource == "jobs.batch" {
+        format!("field label {field:?} not supported for Job")
+    } else if resource.custom || !fields_of(resource).is_empty() {
+        format!("field label not supported: {field}")
+    } else {
+        format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+    })
+}
+
+/// What an object has in a field, as text.
+fn value_of(resource: &Resource, object: &Value, name: &str) -> String {
+    let known = fields_of(resource).iter().find(|known| known.name == name);
+    let (at, otherwise) = known.map_or((name, ""), |known| (known.at, known.otherwise));
+    let path: Vec<&str> = at.split('.').collect();
     match object.at(&path) {
+        Value::Null => otherwise.to_owned(),
         Value::String(text) => text.to_string(),
-        Value::Null => match name {
-            "spec.unschedulable" | "spec.hostNetwork" => "false".to_owned(),
-            "status.replicas" | "status.succeeded" => "0".to_owned(),
-            _ => String::new(),
-        },
         other => other.to_json(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn field_selectors_are_split_at_bare_commas_only() {
+        let parsed = FieldSelector::parse(r"metadata.name=a\,b,status.phase!=x").unwrap();
+        assert_eq!(parsed.name(), Some("a,b"));
+        assert_eq!(parsed.0.len(), 2);
+        let refused = FieldSelector::parse("garbage").unwrap_err().message;
+        assert_eq!(refused, "invalid selector: 'garbage'; can't understand 'garbage'");
     }
 }

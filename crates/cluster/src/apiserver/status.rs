@@ -32,7 +32,44 @@ pub struct Cause {
     pub field: String,
 }
 
+/// The sentences of `k8s.io/apimachinery/pkg/util/validation/field`.
 impl Cause {
+    /// The value is not one that is taken.
+    #[must_use]
+    pub fn invalid(field: impl Into<String>, value: impl Into<Value>, why: &str) -> Self {
+        let message = format!("Invalid value: {}: {why}", value.into().to_json());
+        Self { reason: "FieldValueInvalid", message, field: field.into() }
+    }
+
+    /// There must be a value.
+    #[must_use]
+    pub fn required(field: impl Into<String>, why: &str) -> Self {
+        let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
+        Self { reason: "FieldValueRequired", message, field: field.into() }
+    }
+
+    /// There must not be this value.
+    #[must_use]
+    pub fn forbidden(field: impl Into<String>, why: &str) -> Self {
+        Self { reason: "FieldValueForbidden", message: format!("Forbidden: {why}"), field: field.into() }
+    }
+
+    /// The value is none of a few.
+    #[must_use]
+    pub fn not_supported(field: impl Into<String>, value: impl Into<Value>, supported: &[&str]) -> Self {
+        let supported: Vec<String> = supported.iter().map(|one| format!("{one:?}")).collect();
+        let message =
+            format!("Unsupported value: {}: supported values: {}", value.into().to_json(), supported.join(", "));
+        Self { reason: "FieldValueNotSupported", message, field: field.into() }
+    }
+
+    /// The text is too long.
+    #[must_use]
+    pub fn too_long(field: impl Into<String>, bytes_max: usize) -> Self {
+        let message = format!("Too long: may not be more than {bytes_max} bytes");
+        Self { reason: "FieldValueTooLong", message, field: field.into() }
+    }
+
     /// As it stands in the message of the whole: path, colon, sentence.
     fn sentence(&self) -> String {
         if self.field.is_empty() { self.message.clone() } else { format!("{}: {}", self.field, self.message) }
@@ -128,6 +165,32 @@ impl Status {
         if !listed.is_empty() {
             status.details.set(&["causes"], listed);
         }
+        status
+    }
+
+    /// Nothing is served under the path.
+    #[must_use]
+    pub fn no_such_path() -> Self {
+        Self::generic(404, "NotFound", "the server could not find the requested resource")
+    }
+
+    /// Something is served under the path, but not to this method.
+    #[must_use]
+    pub fn method_not_allowed() -> Self {
+        let message = "the server does not allow this method on the requested resource";
+        Self::generic(405, "MethodNotAllowed", message)
+    }
+
+    /// As the router says it, before any handler is asked: with `details` that say nothing.
+    pub(crate) fn generic(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { details: doc!({}), ..Self::new(code, reason, message) }
+    }
+
+    /// Something failed that is nobody's mistake.
+    #[must_use]
+    pub fn internal(message: impl std::fmt::Display) -> Self {
+        let mut status = Self::new(500, "InternalError", format!("Internal error occurred: {message}"));
+        status.details = doc!({"causes": [{"message": (message.to_string())}]});
         status
     }
 

@@ -3,6 +3,8 @@
 //! Knows: which changes a watcher sees as what, as the API server's watch cache has it.
 //! Does not know: connections.
 
+use std::sync::Arc;
+
 use super::call::{Call, Form, Watch};
 use super::selector::FieldSelector;
 use super::status::Status;
@@ -15,6 +17,7 @@ use crate::value::{Text, Value};
 
 /// What of a collection is wanted, read once.
 pub(super) struct Filter {
+    resource: Arc<Resource>,
     pub(super) namespace: Text,
     labels: Selector,
     fields: FieldSelector,
@@ -22,19 +25,18 @@ pub(super) struct Filter {
 
 impl Filter {
     pub(super) fn new(
-        resource: &str,
+        resource: &Arc<Resource>,
         namespace: &Text,
         labels: Option<&str>,
         fields: Option<&str>,
     ) -> Result<Self, Status> {
-        Ok(Self {
-            namespace: namespace.clone(),
-            labels: Selector::parse(labels.unwrap_or("")).map_err(Status::bad_request)?,
-            fields: FieldSelector::parse(fields.unwrap_or(""), resource)?,
-        })
+        let fields = FieldSelector::parse(fields.unwrap_or(""))?;
+        fields.check(resource)?;
+        let labels = Selector::parse(labels.unwrap_or("")).map_err(Status::bad_request)?;
+        Ok(Self { resource: resource.clone(), namespace: namespace.clone(), labels, fields })
     }
 
-    pub(super) fn of(call: &Call, resource: &str) -> Result<Self, Status> {
+    pub(super) fn of(call: &Call, resource: &Arc<Resource>) -> Result<Self, Status> {
         let options = &call.options;
         Self::new(resource, &call.on.namespace, options.label_selector.as_deref(), options.field_selector.as_deref())
     }
@@ -42,7 +44,7 @@ impl Filter {
     pub(super) fn admits(&self, object: &Value) -> bool {
         (self.namespace.is_empty() || object.namespace() == self.namespace)
             && self.labels.matches(object.labels())
-            && self.fields.matches(object)
+            && self.fields.matches(&self.resource, object)
     }
 }
 
@@ -57,12 +59,8 @@ impl Watch {
         let Some(resource) = known else {
             return Err(Status::new(404, "NotFound", "the server could not find the requested resource"));
         };
-        let filter = Filter::new(
-            &resource.storage.resource,
-            &self.namespace,
-            self.label_selector.as_deref(),
-            self.field_selector.as_deref(),
-        )?;
+        let filter =
+            Filter::new(&resource, &self.namespace, self.label_selector.as_deref(), self.field_selector.as_deref())?;
         let mut events = std::mem::take(&mut self.first);
         let changes = cluster.changes_since(self.since).map_err(|compacted| {
             expired(&format!("too old resource version: {} ({})", compacted.asked, compacted.oldest))

@@ -1,0 +1,247 @@
+//! Bodies: the document that a call carries.
+//!
+//! Knows: JSON and YAML, what a document must say of itself to fit the path it was sent to.
+//! Does not know: what it says beyond that.
+
+use super::syntax;
+use crate::apiserver::call::{Encoding, PatchType, Subject, Verb};
+use crate::apiserver::names;
+use crate::apiserver::status::Status;
+use crate::json::{self, Parsed};
+use crate::schema::{GroupVersionKind, Resource, Schema, split_api_version};
+use crate::value::Value;
+
+/// The largest body, in bytes.
+const BYTES_MAX: usize = 3 * 1024 * 1024;
+
+/// Versions that the API server serves no more, but whose kinds its code still knows. A body that claims one is told
+/// that it does not fit the path; one that claims anything else is told that nobody knows it.
+const NO_LONGER_SERVED: &[(&str, &str, &[&str])] = &[
+    ("extensions", "v1beta1", &["Deployment", "DaemonSet", "ReplicaSet", "Ingress", "NetworkPolicy", "Scale"]),
+    ("apps", "v1beta1", &["Deployment", "StatefulSet", "ControllerRevision", "Scale"]),
+    ("apps", "v1beta2", &["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ControllerRevision", "Scale"]),
+    ("autoscaling", "v2beta1", &["HorizontalPodAutoscaler"]),
+    ("autoscaling", "v2beta2", &["HorizontalPodAutoscaler"]),
+    ("batch", "v1beta1", &["CronJob", "JobTemplate"]),
+    ("certificates.k8s.io", "v1beta1", &["CertificateSigningRequest"]),
+    ("coordination.k8s.io", "v1beta1", &["Lease"]),
+    ("discovery.k8s.io", "v1beta1", &["EndpointSlice"]),
+    ("events.k8s.io", "v1beta1", &["Event"]),
+    ("flowcontrol.apiserver.k8s.io", "v1beta2", &["FlowSchema", "PriorityLevelConfiguration"]),
+    ("flowcontrol.apiserver.k8s.io", "v1beta3", &["FlowSchema", "PriorityLevelConfiguration"]),
+    ("networking.k8s.io", "v1beta1", &["Ingress", "IngressClass"]),
+    ("node.k8s.io", "v1beta1", &["RuntimeClass"]),
+    ("policy", "v1beta1", &["Eviction", "PodDisruptionBudget"]),
+    ("rbac.authorization.k8s.io", "v1alpha1", &["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]),
+    ("rbac.authorization.k8s.io", "v1beta1", &["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]),
+    ("scheduling.k8s.io", "v1alpha1", &["PriorityClass"]),
+    ("scheduling.k8s.io", "v1beta1", &["PriorityClass"]),
+    ("storage.k8s.io", "v1alpha1", &["VolumeAttachment", "CSIStorageCapacity"]),
+    ("storage.k8s.io", "v1beta1", &["StorageClass", "VolumeAttachment", "CSIDriver", "CSINode", "CSIStorageCapacity"]),
+];
+
+/// Refuses a body that is too large for any reader.
+///
+/// # Errors
+/// 413, as the API server says it.
+pub(super) fn check_size(body: &[u8]) -> Result<(), Status> {
+    if body.len() <= BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("Request entity too large: limit is {BYTES_MAX}");
+    Err(Status::new(413, "RequestEntityTooLarge", message))
+}
+
+fn parse(encoding: Encoding, body: &[u8]) -> Result<Parsed, String> {
+    match encoding {
+        Encoding::Yaml => json::parse_yaml(body).map_err(|error| error.0),
+        _ => json::parse(body).map_err(|error| syntax::error(body).unwrap_or(error.0)),
+    }
+}
+
+/// Reads a whole object that was sent to be `kind`, and has it say what it is.
+///
+/// # Errors
+/// 400, as the API server says it.
+pub(super) fn object(
+    schema: &Schema,
+    resource: &Resource,
+    kind: &GroupVersionKind,
+    encoding: Encoding,
+    body: &[u8],
+) -> Result<Parsed, Status> {
+    let unrecognized = |why: &str| {
+        let summary = syntax::summary(body);
+        let message = format!(
+            "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: \
+             {why} ({summary})",
+            kind.kind
+        );
+        Status::bad_request(message)
+    };
+    if encoding == Encoding::Protobuf {
+        return Err(Status::new(415, "UnsupportedMediaType", "bodies in protobuf are not read here yet"));
+    }
+    let mut parsed = parse(encoding, body).map_err(|why| unrecognized(&why))?;
+    let header =
+        r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+    let unfit = |what: &str, into: &str| unrecognized(&format!("json: cannot unmarshal {what} into Go {into}"));
+    match &parsed.value {
+        Value::Object(_) => {}
+        Value::Null => parsed.value = Value::Object(crate::value::Map::default()),
+        other => return Err(unfit(go_kind(other), &format!("value of type {header}"))),
+    }
+    let document = &mut parsed.value;
+    for field in ["apiVersion", "kind"] {
+        match document.get(field) {
+            None | Some(Value::Null | Value::String(_)) => {}
+            Some(other) => return Err(unfit(go_kind(other), &format!("struct field .{field} of type string"))),
+        }
+    }
+    if document.kind().is_empty() {
+        if resource.custom {
+            let message = format!("Object 'Kind' is missing in '{}'", document.to_json());
+            return Err(Status::bad_request(format!(
+                "the object provided is unrecognized (must be of type {}): {message} ({})",
+                kind.kind,
+                syntax::summary(body)
+            )));
+        }
+        document.set(&["kind"], &kind.kind);
+    }
+    if document.api_version().is_empty() {
+        document.set(&["apiVersion"], kind.api_version());
+    }
+    check_kind(schema, resource, kind, document)?;
+    Ok(parsed)
+}
+
+/// What Go calls a JSON value that it cannot read into a field.
+fn go_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Int(_) | Value::Float(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+fn check_kind(
+    schema: &Schema,
+    resource: &Resource,
+    expected: &GroupVersionKind,
+    document: &Value,
+) -> Result<(), Status> {
+    let (group, version) = split_api_version(document.api_version());
+    let (api_version, kind) = (document.api_version(), document.kind());
+    if kind == expected.kind && api_version == expected.api_version() {
+        return Ok(());
+    }
+    let mismatch = || {
+        let message = format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({})",
+            expected.api_version()
+        );
+        Status::bad_request(message)
+    };
+    if resource.custom {
+        // What is no typed object is told apart by its version alone; its kind is a matter of validation.
+        if api_version != expected.api_version() {
+            return Err(mismatch());
+        }
+        let cause = crate::apiserver::Cause::invalid("kind", kind, &format!("must be {}", expected.kind));
+        return Err(Status::invalid(&resource.group, &resource.kind, document.name(), &[cause]));
+    }
+    let cannot = |why: String| {
+        let message = format!("{kind} in version {version:?} cannot be handled as a {}: {why}", expected.kind);
+        Status::bad_request(message)
+    };
+    let known = schema.type_of(group, version, kind).is_some()
+        || NO_LONGER_SERVED.iter().any(|(g, v, kinds)| *g == group && *v == version && kinds.contains(&kind));
+    if !known {
+        let scheme = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30";
+        let why = format!("no kind {kind:?} is registered for version {api_version:?} in scheme {scheme:?}");
+        return Err(cannot(why));
+    }
+    if kind == expected.kind {
+        return Err(mismatch());
+    }
+    let package = names::internal_package(&expected.group);
+    let why = format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", expected.kind);
+    Err(cannot(why))
+}
+
+/// Refuses an object that says of itself that it is another than the path says.
+///
+/// # Errors
+/// 400, as the API server says it.
+pub(super) fn check_path(on: &Subject, verb: Verb, document: &Value) -> Result<(), Status> {
+    let (namespace, name) = (document.namespace(), document.name());
+    if !on.namespace.is_empty() && !namespace.is_empty() && namespace != on.namespace {
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(Status::bad_request(message));
+    }
+    if verb == Verb::Update && name != on.name {
+        let message = if name.is_empty() {
+            format!("the name of the object ({} based on URL) was undeterminable: name must be provided", on.name)
+        } else {
+            format!("the name of the object ({name}) does not match the name on the URL ({})", on.name)
+        };
+        return Err(Status::bad_request(message));
+    }
+    Ok(())
+}
+
+/// Reads a patch.
+///
+/// # Errors
+/// 400, as the API server says it.
+pub(super) fn patch(patch: PatchType, body: &[u8]) -> Result<Parsed, Status> {
+    let decoding = |why: String| Status::bad_request(format!("error decoding patch: {why}"));
+    let parsed = match patch {
+        PatchType::Apply => {
+            json::parse_yaml(body).map_err(|error| Status::bad_request(format!("error decoding YAML: {}", error.0)))?
+        }
+        PatchType::Json => parse(Encoding::Json, body).map_err(decoding)?,
+        PatchType::Merge | PatchType::Strategic => parse(Encoding::Json, body).map_err(Status::bad_request)?,
+    };
+    let fits = match patch {
+        PatchType::Json => matches!(parsed.value, Value::Array(_) | Value::Null),
+        PatchType::Merge | PatchType::Strategic | PatchType::Apply => matches!(parsed.value, Value::Object(_)),
+    };
+    if fits {
+        return Ok(parsed);
+    }
+    let into = match patch {
+        PatchType::Json => "[]handlers.jsonPatchOp",
+        _ => "map[string]interface {}",
+    };
+    let why = format!("json: cannot unmarshal {} into Go value of type {into}", go_kind(&parsed.value));
+    Err(if patch == PatchType::Json { decoding(why) } else { Status::bad_request(why) })
+}
+
+/// Reads the options in the body of a delete; `null` if there are none.
+///
+/// # Errors
+/// 400, as the API server says it.
+pub(super) fn delete_options(encoding: Encoding, body: &[u8]) -> Result<Value, Status> {
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    let parsed = parse(encoding, body)
+        .map_err(|why| Status::bad_request(format!("couldn't get version/kind; json parse error: {why}")))?;
+    if !parsed.duplicates.is_empty() {
+        // The real server takes the last. Nothing but options can stand here, so nobody loses by saying it once.
+        return Err(Status::bad_request(format!("the delete options say {:?} twice", parsed.duplicates)));
+    }
+    let kind = parsed.value.kind();
+    if parsed.value.is_null() {
+        return Ok(Value::Object(crate::value::Map::default()));
+    }
+    if !matches!(parsed.value, Value::Object(_)) || !(kind.is_empty() || kind == "DeleteOptions") {
+        return Err(Status::bad_request("decoded object cannot be converted to DeleteOptions"));
+    }
+    Ok(parsed.value)
+}
