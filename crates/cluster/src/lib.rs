@@ -7,10 +7,13 @@ pub mod apiserver;
 pub mod cluster;
 pub mod controllers;
 pub mod json;
+mod kubelet;
 pub mod labels;
 pub mod object;
 pub mod quantity;
 pub mod schema;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod value;
 

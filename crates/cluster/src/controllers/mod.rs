@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::cluster::{Change, Cluster};
 use crate::object::ObjectKey;
+use crate::value::Text;
 
 /// Something that looks at objects and acts.
 pub trait Controller: Sync {
@@ -26,6 +27,11 @@ pub trait Controller: Sync {
 
     /// Looks at one object and acts. Errors of the API server are answered as the real controller does: try again later.
     fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next;
+
+    /// An alarm that was set for an object rings. Whoever sets one checks here that it still means something.
+    fn ring(&self, cluster: &mut Cluster, key: &ObjectKey, _alarm: &str) -> Next {
+        self.reconcile(cluster, key)
+    }
 }
 
 /// When to look again though nothing changed.
@@ -44,11 +50,13 @@ pub struct Work {
     pub controller: usize,
     /// What to look at.
     pub key: ObjectKey,
+    /// Which alarm rings; empty if it is only to be looked at.
+    pub alarm: Text,
 }
 
 /// All of them. Within one instant they look in the order in which changes reached them, so this order shows nowhere
 /// but in ties.
-static ALL: &[&dyn Controller] = &[&deployment::Deployments, &replicaset::ReplicaSets];
+static ALL: &[&dyn Controller] = &[&crate::kubelet::Kubelets, &deployment::Deployments, &replicaset::ReplicaSets];
 
 /// Tells every controller of a change.
 pub(crate) fn notice(cluster: &mut Cluster, change: &Change) {
@@ -56,12 +64,26 @@ pub(crate) fn notice(cluster: &mut Cluster, change: &Change) {
         let mut keys = Vec::new();
         controller.notice(cluster, change, &mut |key| keys.push(key));
         for key in keys {
-            cluster.enqueue(Work { controller: number, key }, Duration::ZERO);
+            cluster.enqueue(Work { controller: number, key, alarm: Text::new() }, Duration::ZERO);
         }
     }
 }
 
 /// Has the controller that is meant look at the object.
 pub(crate) fn reconcile(cluster: &mut Cluster, work: &Work) -> Next {
-    ALL.get(work.controller).map_or(Next::Done, |controller| controller.reconcile(cluster, &work.key))
+    let Some(controller) = ALL.get(work.controller) else { return Next::Done };
+    if work.alarm.is_empty() {
+        controller.reconcile(cluster, &work.key)
+    } else {
+        controller.ring(cluster, &work.key, &work.alarm)
+    }
+}
+
+/// Sets an alarm of a controller for an object. It keeps its time to the millisecond, which the times in objects do not,
+/// and no look in between moves it; an alarm that is set already stays as it is.
+pub(crate) fn set_alarm(cluster: &mut Cluster, controller: &str, key: &ObjectKey, alarm: &str, after: Duration) {
+    let number = ALL.iter().position(|have| have.name() == controller);
+    if let Some(controller) = number {
+        cluster.enqueue(Work { controller, key: key.clone(), alarm: Text::from(alarm) }, after);
+    }
 }
