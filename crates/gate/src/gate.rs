@@ -116,7 +116,7 @@ pub struct Gate<T: Target> {
     pub(crate) settings: Settings,
     pub(crate) thinking: Arc<Semaphore>,
     /// Whoever was overtaken once tries again one at a time: so one of them always gets through.
-    pub(crate) turnstile: tokio::sync::Mutex<()>,
+    pub(crate) turnstile: Arc<tokio::sync::Mutex<()>>,
     policies: RwLock<Policies>,
     probe: Option<Arc<dyn Probe>>,
 }
@@ -131,7 +131,7 @@ impl<T: Target> Gate<T> {
     pub fn new(parts: Parts<T>) -> Arc<Self> {
         Arc::new(Self {
             thinking: Arc::new(Semaphore::new(parts.settings.simulations_max)),
-            turnstile: tokio::sync::Mutex::default(),
+            turnstile: Arc::default(),
             target: parts.target,
             journal: parts.journal,
             vault: parts.vault,
@@ -249,6 +249,15 @@ impl<T: Target> Gate<T> {
 
     pub(crate) fn name(&self) -> &TargetName {
         self.target.name()
+    }
+
+    /// Is this very action in doubt? With its case, and why.
+    pub(crate) fn doubt_about(&self, action: &Action) -> Option<(CaseId, String)> {
+        let identity = action.identity();
+        let state = self.journal.state();
+        let mut doubtful = state.open.values().filter(|open| open.doubt.is_some());
+        let open = doubtful.find(|open| open.action.identity() == identity)?;
+        Some((open.case.clone(), open.doubt.clone().unwrap_or_default()))
     }
 
     /// Lets a test look in.

@@ -10,7 +10,7 @@ use model::{
     Access, Action, AgentId, Decimal, Effect, Evidence, Judgement, Micros, Moment, Prediction, Spent, Tier, Verdict,
     judge,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 use tracing::{Instrument as _, info, info_span};
 
 use crate::gate::{Policies, seal_name};
@@ -68,10 +68,14 @@ async fn write<T: Target>(
     mut grant: Option<Grant>,
 ) -> Result<T::Response, Refusal<T::Response>> {
     gate.reach(Point::Described, &asked.id).await;
+    if let Some((case, cause)) = gate.doubt_about(&asked.action) {
+        // Clients repeat what failed. As long as nobody knows whether it happened, it is not done again.
+        return Err(Refusal::InDoubt { case, title: asked.action.title(), cause });
+    }
     let mut turn = None;
     for attempt in 1..=gate.settings.attempts_max {
         if attempt > 1 && turn.is_none() {
-            turn = Some(gate.turnstile.lock().await);
+            turn = Some(gate.turnstile.clone().lock_owned().await);
         }
         // Simulate and judge, one tier at a time.
         let case = climb(gate, asked).await?;
@@ -95,19 +99,11 @@ async fn write<T: Target>(
         };
         gate.reach(Point::Permitted, &asked.id).await;
 
-        // Journal. On disk before a byte goes out, and only if no other action got there first.
-        let intent = match intend(gate, asked, permit).await {
-            Ok(intent) => intent,
-            Err(NotAppended::Declined(Overtaken)) => continue,
-            Err(NotAppended::Unavailable(cause)) => return Err(unavailable(gate, cause)),
-        };
-        gate.reach(Point::Intended, &asked.id).await;
-
-        // Commit, on condition that production is still what the twin was; then reconcile.
-        turn = None;
-        match carry_out(gate, intent).await {
+        // Journal, on disk before a byte goes out and only if no other action got there first; then commit, on
+        // condition that production is still what the twin was; then reconcile.
+        match carry_out(gate, permit, asked.number, turn.take()).await {
             Carried::Committed(response) => return Ok(response),
-            Carried::Moved => {}
+            Carried::Overtaken | Carried::Moved => {} // simulate again
             Carried::Refused(said) => return Err(Refusal::Refused { case: asked.id.clone(), said }),
             Carried::NotSent(cause) => return Err(unavailable(gate, cause)),
             Carried::InDoubt(cause) => {
@@ -186,7 +182,9 @@ fn decode<T: Target>(
     let start = gate.host.micros();
     let decoded = catch_unwind(AssertUnwindSafe(|| {
         let call = gate.target.decode(request)?;
-        let action = gate.target.describe(agent, &call);
+        // Who asks, and behind which gate, is not for a target to say: credentials and budgets hang on it.
+        let described = gate.target.describe(agent, &call);
+        let action = Action { agent: agent.clone(), target: gate.name().clone(), ..described };
         Ok::<_, DecodeError>((call, action))
     }));
     let broken = || Refusal::NotDecoded(DecodeError("the decoder failed on it".into()));
@@ -423,10 +421,10 @@ struct Overtaken;
 /// Writes the intent, if it still rests on what it was judged by.
 async fn intend<T: Target>(
     gate: &Gate<T>,
-    asked: &Asked<T::Call>,
     permit: Permit<T::Call>,
+    number: u64,
 ) -> Result<Intent<T::Call>, NotAppended<Overtaken>> {
-    let entry = permit.case.entry(asked.number, gate.mode());
+    let entry = permit.case.entry(number, gate.mode());
     let Permit { case, warrant } = permit;
     let Case { id, action, call, effect, told, footprint, pins, head, spent_at, tier, judgement, .. } = case;
     let lost = |error: &dyn std::fmt::Display| NotAppended::Unavailable(error.to_string());
@@ -464,8 +462,9 @@ async fn intend<T: Target>(
     Ok(Intent { seq, case: id, action, call, effect, told, pins })
 }
 
-/// How a commit went, as far as the agent is concerned.
+/// How it went, as far as the agent is concerned.
 enum Carried<R> {
+    Overtaken,
     Committed(R),
     Moved,
     Refused(R),
@@ -473,13 +472,31 @@ enum Carried<R> {
     InDoubt(String),
 }
 
-/// Commits an intent and sees it through, on its own: the agent may hang up in the middle.
-async fn carry_out<T: Target>(gate: &Arc<Gate<T>>, intent: Intent<T::Call>) -> Carried<T::Response> {
+/// Uses a permit: writes the intent, commits it and sees it through, on its own. The agent may hang up in the middle,
+/// and an intent that was written and not carried out would be in doubt for no reason.
+///
+/// Whoever has the turn gives it back when the intent is written: the next one need not wait for production.
+async fn carry_out<T: Target>(
+    gate: &Arc<Gate<T>>,
+    permit: Permit<T::Call>,
+    number: u64,
+    turn: Option<OwnedMutexGuard<()>>,
+) -> Carried<T::Response> {
     let (answer, answered) = oneshot::channel();
     let station = gate.clone();
     let span = tracing::Span::current();
     let task = async move {
-        let carried = commit(&station, intent).await;
+        let id = permit.case.id.clone();
+        let intended = intend(&station, permit, number).await;
+        drop(turn);
+        let carried = match intended {
+            Ok(intent) => {
+                station.reach(Point::Intended, &id).await;
+                commit(&station, intent).await
+            }
+            Err(NotAppended::Declined(Overtaken)) => Carried::Overtaken,
+            Err(NotAppended::Unavailable(cause)) => Carried::NotSent(cause),
+        };
         drop(answer.send(carried));
     };
     gate.host.spawn(Box::pin(task.instrument(span)));

@@ -429,6 +429,46 @@ fn an_agent_that_hangs_up_in_mid_commit_leaves_nothing_undone() {
 }
 
 #[test]
+fn wherever_an_agent_hangs_up_nothing_is_left_in_between() {
+    for polls in 0..60 {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::open(directory.path(), HOUR_MS).unwrap();
+        let probe = Arc::new(toy::Stepping::default());
+        let station = Station::with(Toy::new(&[("a", 3)]), vec![Box::new(Floor)], Some(probe), journal, |_| {});
+        {
+            let agent = "bot".into();
+            let mut agent: toy::Agent<'_> = Box::pin(async {
+                drop(gate::pass(&station.gate, &agent, "delete a-1".to_owned()).await);
+            });
+            for _ in 0..polls {
+                if toy::poll(0, &mut agent) {
+                    break;
+                }
+                station.hand.step_tasks(0);
+                std::thread::sleep(std::time::Duration::from_micros(50));
+            }
+        }
+        station.hand.settle();
+        let latest = gate::Archive::of(station.gate.journal()).unwrap().latest(1).unwrap();
+        let fates: Vec<&str> = latest.iter().map(|summary| summary.fate.as_str()).collect();
+        assert!(matches!(fates[..], [] | ["observed"]), "hung up after {polls} polls: {fates:?}");
+        assert_eq!(station.toy.done().len(), fates.len(), "hung up after {polls} polls");
+    }
+}
+
+#[test]
+fn what_is_in_doubt_is_not_done_again_because_the_client_repeats_it() {
+    let station = floor();
+    station.toy.trouble(Trouble::RequestLost);
+    let case = case_of(&station, "bot", "delete a-1");
+    station.toy.trouble(Trouble::Unobservable);
+    let again = station.ask("bot", "delete a-1").unwrap_err();
+    assert!(matches!(&again, Refusal::InDoubt { .. }), "{}", again.text());
+    assert_eq!(again.case(), Some(&case));
+    assert!(station.toy.done().is_empty());
+}
+
+#[test]
 fn a_twin_that_is_often_wrong_is_believed_less_until_what_passed_is_held() {
     let half = |evidence: &Evidence<'_>| {
         let services = evidence.effect.forecast.services.values();

@@ -215,8 +215,8 @@ fn an_effect_does_not_cover_what_hurts_more_or_what_nobody_saw() {
         ("no way back", changed(|e| e.forecast.reversibility = Reversibility::Irreversible)),
         ("no end in sight", changed(|e| e.forecast.settled = false)),
         ("far more cost", changed(|e| e.forecast.cost.per_hour_after = Range::exact(Decimal::whole(50)))),
-        ("a danger", changed(|e| drop(e.forecast.hazards.insert(hazard)))),
-        ("less certainty", changed(|e| drop(e.forecast.uncertain.insert("a webhook may change it".into())))),
+        ("a danger", changed(|e| assert!(e.forecast.hazards.insert(hazard)))),
+        ("less certainty", changed(|e| assert!(e.forecast.uncertain.insert("a webhook may change it".into())))),
         ("anything", Effect::unknown("?")),
     ];
     for (what, effect) in &more {

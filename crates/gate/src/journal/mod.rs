@@ -18,7 +18,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::Moment;
+use model::{Moment, canonical_json};
 use tokio::sync::{oneshot, watch};
 
 pub use self::chain::Break;
@@ -171,7 +171,11 @@ impl Journal {
             }
         });
         let (reply, answer) = oneshot::channel();
-        self.send(Request { now, drafts, condition, reply });
+        // Spelled here, as the writer is one and those who ask are many.
+        match spelled(drafts) {
+            Ok(drafts) => self.send(Request { now, drafts, condition, reply }),
+            Err(error) => drop(reply.send(Err(error))),
+        }
         async move {
             match answer.await {
                 Ok(Ok(Some(seq))) => Ok(seq),
@@ -223,6 +227,15 @@ impl Journal {
             Way::Here(_) => None,
         }
     }
+}
+
+/// Each draft with its entry in canonical JSON.
+fn spelled(drafts: Vec<Draft>) -> Result<Vec<(Draft, String)>, String> {
+    let spell = |draft: Draft| {
+        let value = serde_json::to_value(&draft.entry).map_err(|error| error.to_string())?;
+        Ok((draft, canonical_json(&value)))
+    };
+    drafts.into_iter().map(spell).collect()
 }
 
 /// A panic elsewhere does not make the state wrong: every change to it is a whole one.

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
-use model::{Moment, canonical_json};
+use model::Moment;
 use tokio::sync::{oneshot, watch};
 
 use super::chain::{Break, Head, Row};
@@ -22,7 +22,7 @@ pub(crate) type Condition = Box<dyn FnOnce(&mut State) -> bool + Send>;
 /// could not be written.
 pub(crate) struct Request {
     pub(crate) now: Moment,
-    pub(crate) drafts: Vec<Draft>,
+    pub(crate) drafts: Vec<(Draft, String)>,
     pub(crate) condition: Condition,
     pub(crate) reply: oneshot::Sender<Result<Option<Seq>, String>>,
 }
@@ -68,7 +68,7 @@ impl Writer {
             for Request { now, drafts, condition, reply } in batch {
                 // A condition that panics does not hold.
                 let holds = catch_unwind(AssertUnwindSafe(|| condition(&mut state))).unwrap_or(false);
-                let answer = if holds { Self::fold(&mut state, now, drafts, &mut rows).map(Some) } else { Ok(None) };
+                let answer = holds.then(|| Self::fold(&mut state, now, drafts, &mut rows));
                 answers.push((reply, answer));
             }
         }
@@ -79,29 +79,23 @@ impl Writer {
         }
         for (reply, answer) in answers {
             let answer = match &written {
-                Err(error) if matches!(answer, Ok(Some(_))) => Err(error.clone()),
-                _ => answer,
+                Err(error) if answer.is_some() => Err(error.clone()),
+                _ => Ok(answer),
             };
             drop(reply.send(answer));
         }
         self.announce.send_replace(lock(&self.state).head.seq);
     }
 
-    fn fold(state: &mut State, now: Moment, drafts: Vec<Draft>, rows: &mut Vec<Row>) -> Result<Seq, String> {
-        // First everything that can fail, so that a request is folded in whole or not at all.
-        let mut spelled = Vec::with_capacity(drafts.len());
-        for draft in drafts {
-            let value = serde_json::to_value(&draft.entry).map_err(|error| error.to_string())?;
-            spelled.push((draft, canonical_json(&value)));
-        }
-        for (Draft { case, entry, live }, body) in spelled {
+    fn fold(state: &mut State, now: Moment, drafts: Vec<(Draft, String)>, rows: &mut Vec<Row>) -> Seq {
+        for (Draft { case, entry, live }, body) in drafts {
             let name = case.as_ref().map_or_else(String::new, |case| case.as_str().to_owned());
             let row = Row::after(&state.head, now, name, entry.kind(), body);
             let head = Head { seq: row.seq, hash: row.hash };
             state.apply(head, now, case.as_ref(), &entry, live);
             rows.push(row);
         }
-        Ok(state.head.seq)
+        state.head.seq
     }
 
     /// The state as the disk has it, with the live values that this process had before.
