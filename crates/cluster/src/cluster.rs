@@ -212,6 +212,13 @@ impl Cluster {
         self.store.load(key, object, version);
     }
 
+    /// Takes an object out again that [`load`](Self::load) took in, and no controller is told.
+    pub fn unload(&mut self, key: &ObjectKey) {
+        if let Some(before) = self.store.unload(key) {
+            self.index(key, Some(&before), None);
+        }
+    }
+
     /// Has every controller look at every object, as they do when they start.
     pub fn start_controllers(&mut self) {
         let keys: Vec<(ObjectKey, Value)> =

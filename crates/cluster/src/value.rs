@@ -345,6 +345,11 @@ impl Map {
         Arc::make_mut(&mut self.0).iter_mut().map(|(_, value)| value)
     }
 
+    /// The entries, sorted by key, their values to be changed.
+    pub fn entries_mut(&mut self) -> impl Iterator<Item = (&str, &mut Value)> {
+        Arc::make_mut(&mut self.0).iter_mut().map(|(key, value)| (key.as_str(), value))
+    }
+
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -5,13 +5,27 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `message` | bodies and headers: bounded, unzipped, zipped, streamed |
-//! | `tls` | a certificate authority of our own |
-//! | `listen` | accepts connections: TLS, HTTP/1.1 and HTTP/2, and lets them end in peace |
-//! | `kubeconfig` | writes the file that clients are handed |
+//! | `front`, `decode` | lets agents in, and makes calls of what they ask |
+//! | `refuse` | refusals, as Kubernetes clients understand them |
+//! | `upstream` | the way to production: credentials, connections, and whether a request left |
+//! | `read`, `mask/` | what agents see of production: everything but secret values |
+//! | `commit` | a call in production, on condition that it is what the twin was |
+//! | `sync/` | the twin of production, kept by list and watch |
+//! | `serve/` | a cluster as a live API: the demo's production, branches, `lazaret twin serve` |
+//! | `snapshot` | files of objects |
+//! | `listen`, `tls`, `message`, `kubeconfig` | what all listeners share: connections, certificates, bodies, files for clients |
 
+pub mod commit;
+pub mod decode;
+pub mod front;
 pub mod kubeconfig;
 pub mod listen;
+pub mod mask;
 pub mod message;
+pub mod read;
+pub mod refuse;
+pub mod serve;
 pub mod snapshot;
+pub mod sync;
 pub mod tls;
+pub mod upstream;

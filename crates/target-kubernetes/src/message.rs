@@ -1,17 +1,18 @@
 //! Bodies and headers of HTTP messages.
 //!
 //! Knows: sizes, gzip, and what of a message could be read two ways.
-//! Does not know: Kubernetes.
+//! Does not know: what a request asks for.
 
 use std::fmt;
 use std::io::{Read, Write};
 
 use bytes::Bytes;
+use cluster::apiserver::Status;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, VARY};
+use http::{HeaderMap, HeaderValue, Request};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 
@@ -23,6 +24,9 @@ pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 /// Answers below this size go out as they are: kube-apiserver's `defaultGzipThresholdBytes`.
 const GZIP_FROM_BYTES: usize = 128 * 1024;
+
+/// What a request body may hold: kube-apiserver's `MaxRequestBodyBytes`.
+pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// A request whose body was read to its end.
 #[derive(Clone, Debug)]
@@ -59,6 +63,19 @@ impl fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
+impl Unreadable {
+    /// As the API server would say it.
+    #[must_use]
+    pub fn to_status(&self) -> Status {
+        let (code, reason) = match self {
+            Self::TooLarge(_) => (413, "RequestEntityTooLarge"),
+            Self::Encoding(_) => (415, "UnsupportedMediaType"),
+            Self::Corrupt(_) | Self::Broken(_) => (400, "BadRequest"),
+        };
+        Status::new(code, reason, self.to_string())
+    }
+}
+
 /// Reads a request to its end, and unzips it; no more than `limit` bytes, zipped or not.
 ///
 /// # Errors
@@ -69,11 +86,7 @@ where
     B::Error: Into<BoxError>,
 {
     let (mut head, body) = request.into_parts();
-    let body = match Limited::new(body, limit).collect().await {
-        Ok(whole) => whole.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(Unreadable::TooLarge(limit)),
-        Err(error) => return Err(Unreadable::Broken(error.to_string())),
-    };
+    let body = collect(body, limit).await?;
     let mut encodings = head.headers.get_all(CONTENT_ENCODING).into_iter();
     let body = match (encodings.next().map(HeaderValue::as_bytes), encodings.next()) {
         (None | Some(b"" | b"identity"), None) => body,
@@ -86,6 +99,22 @@ where
     head.headers.remove(CONTENT_ENCODING);
     head.headers.remove(CONTENT_LENGTH);
     Ok(Received { head, body })
+}
+
+/// Reads a body to its end; no more than `limit` bytes.
+///
+/// # Errors
+/// [`Unreadable`] says why not.
+pub async fn collect<B>(body: B, limit: usize) -> Result<Bytes, Unreadable>
+where
+    B: hyper::body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    match Limited::new(body, limit).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Unreadable::TooLarge(limit)),
+        Err(error) => Err(Unreadable::Broken(error.to_string())),
+    }
 }
 
 fn unzip(zipped: &[u8], limit: usize) -> Result<Bytes, Unreadable> {
@@ -104,15 +133,13 @@ pub fn whole(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// An answer that is all here.
-#[must_use]
-pub fn answer(code: u16, content_type: &str, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(whole(body));
-    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if let Ok(kind) = HeaderValue::from_str(content_type) {
-        response.headers_mut().insert(CONTENT_TYPE, kind);
+/// Adds headers that were made as text; one that cannot be a header is left out.
+pub fn append_headers<N: AsRef<str>>(headers: &mut HeaderMap, more: impl IntoIterator<Item = (N, String)>) {
+    for (name, value) in more {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_ref()), HeaderValue::try_from(value)) {
+            headers.append(name, value);
+        }
     }
-    response
 }
 
 /// Whether a client takes gzip.

@@ -4,11 +4,14 @@
 //! Does not know: what a cluster makes of the objects.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use cluster::Value;
+use flate2::Compression;
 use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use ruzstd::encoding::CompressionLevel;
 
 /// A snapshot could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +19,15 @@ pub enum SnapshotError {
     /// The file cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
         /// Which file.
         path: PathBuf,
         /// Why.
@@ -57,6 +69,40 @@ pub fn read_all(paths: &[PathBuf]) -> Result<Vec<Value>, SnapshotError> {
     let mut objects = Vec::new();
     read(paths, |object| objects.push(object))?;
     Ok(objects)
+}
+
+/// Writes objects as a List in JSON, one a line; zipped if the file's name ends in `.gz` or `.zst`.
+///
+/// # Errors
+/// [`SnapshotError`] if the file cannot be written.
+pub fn write<'a>(path: &Path, objects: impl Iterator<Item = &'a Value>) -> Result<(), SnapshotError> {
+    let failed = |source| SnapshotError::Write { path: path.to_owned(), source };
+    let file = BufWriter::new(File::create(path).map_err(failed)?);
+    match extension(path) {
+        "gz" => {
+            let mut encoder = GzEncoder::new(file, Compression::fast());
+            write_list(&mut encoder, objects).and_then(|()| encoder.finish()?.flush()).map_err(failed)
+        }
+        "zst" => {
+            let mut list = Vec::new();
+            write_list(&mut list, objects).map_err(failed)?;
+            ruzstd::encoding::compress(list.as_slice(), file, CompressionLevel::Fastest);
+            Ok(())
+        }
+        _ => {
+            let mut file = file;
+            write_list(&mut file, objects).and_then(|()| file.flush()).map_err(failed)
+        }
+    }
+}
+
+fn write_list<'a>(out: &mut impl Write, objects: impl Iterator<Item = &'a Value>) -> io::Result<()> {
+    out.write_all(b"{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[")?;
+    for (number, object) in objects.enumerate() {
+        out.write_all(if number == 0 { b"\n" } else { b",\n" })?;
+        out.write_all(&object.to_json_bytes())?;
+    }
+    out.write_all(b"\n]}\n")
 }
 
 fn read_path(path: &Path, take: &mut dyn FnMut(Value)) -> Result<(), SnapshotError> {
@@ -162,8 +208,6 @@ fn head(document: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     const POD: &str = r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}"#;
@@ -203,6 +247,18 @@ mod tests {
         }
         let others = [("traffic.yaml", b"services: {}".to_vec()), ("notes.txt", b"x".to_vec())];
         assert_eq!(names(&others).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let pod = Value::from_json(POD.as_bytes()).unwrap();
+        for name in ["a.json", "a.json.gz", "a.json.zst"] {
+            let path = std::env::temp_dir().join(format!("{}-{name}", crate::message::random_word().unwrap()));
+            write(&path, [&pod, &pod].into_iter()).unwrap();
+            let read = read_all(std::slice::from_ref(&path));
+            std::fs::remove_file(&path).unwrap();
+            assert_eq!(read.unwrap(), [pod.clone(), pod.clone()], "{name}");
+        }
     }
 
     #[test]

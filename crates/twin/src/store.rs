@@ -102,6 +102,14 @@ impl<K: Ord + Clone, V: Clone> Store<K, V> {
         self.log = Vector::new();
     }
 
+    /// Takes a value out without a trace in the log, as [`load`](Self::load) put it in.
+    pub fn unload(&mut self, key: &K) -> Option<V> {
+        let value = self.entries.remove(key)?;
+        self.floor = self.version;
+        self.log = Vector::new();
+        Some(value)
+    }
+
     /// Writes (`Some`) or removes (`None`) what stands under `key` at an instant, and says what changed.
     /// Removing what is not there changes nothing and gives `None`.
     pub fn write(&mut self, at: Time, key: K, after: Option<V>) -> Option<Change<K, V>> {

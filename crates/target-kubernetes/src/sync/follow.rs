@@ -1,0 +1,277 @@
+//! Follows one resource of production: lists it, then watches it, for ever.
+//!
+//! Knows: pages, watch events, bookmarks, and that a watch may end, break, or have fallen too far behind.
+//! Does not know: the other resources, or what is made of the objects.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use cluster::Value;
+use cluster::schema::Resource;
+use cluster::value::Text;
+use http::header::ACCEPT;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use tokio::sync::mpsc;
+
+use crate::mask::Mask;
+use crate::upstream::{PATIENCE, Upstream};
+
+/// Objects on one page of a list, as client-go asks for.
+const PAGE: usize = 500;
+
+/// The largest page: 500 objects of 1.5 MB, etcd's limit, would be more, but were never seen.
+const PAGE_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// The largest line of a watch.
+const LINE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How long a watch is asked to last.
+const WATCH_SECONDS: u64 = 290;
+
+/// A watch that says nothing for so long is taken up anew: bookmarks come once a minute, and a server that sends none
+/// shows by its answer that it lives.
+const SILENCE: Duration = Duration::from_secs(75);
+
+/// Pauses after failures.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(15);
+
+/// What is heard of a resource.
+#[derive(Debug)]
+pub(super) enum Word {
+    /// A list begins: what is not in it is gone.
+    Listing,
+    /// It is, or has become, this.
+    Here(Vec<Value>),
+    /// It is gone.
+    Gone(Value),
+    /// The list is whole, and is as of this version.
+    Listed(u64),
+    /// Everything until this version was told; the resource is up to date.
+    Until(u64),
+    /// It cannot be followed.
+    Broken(String),
+    /// It is not served after all.
+    Absent,
+}
+
+/// Why following stopped for now.
+enum Ended {
+    /// In order: take it up where it ended.
+    Quietly,
+    /// The version is too old: list again.
+    Behind,
+    /// It broke.
+    Broken(String),
+    /// Nobody listens any more.
+    Unheard,
+}
+
+pub(super) struct Follower {
+    pub(super) upstream: Upstream,
+    pub(super) resource: Arc<Resource>,
+    pub(super) mask: Mask,
+    pub(super) words: mpsc::Sender<(Text, Word)>,
+}
+
+impl Follower {
+    /// Follows the resource until nobody listens.
+    pub(super) async fn run(self) {
+        let mut pause = PAUSE_MIN;
+        loop {
+            let ended = match self.list().await {
+                Ok(Some(version)) => {
+                    pause = PAUSE_MIN;
+                    self.watch(version).await
+                }
+                Ok(None) => {
+                    self.say(Word::Absent).await;
+                    return;
+                }
+                Err(ended) => ended,
+            };
+            match ended {
+                Ended::Unheard => return,
+                Ended::Quietly | Ended::Behind => {}
+                Ended::Broken(why) => {
+                    if !self.say(Word::Broken(why)).await {
+                        return;
+                    }
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    async fn say(&self, word: Word) -> bool {
+        self.words.send((self.resource.id(), word)).await.is_ok()
+    }
+
+    fn path(&self) -> String {
+        let root = if self.resource.group.is_empty() { "/api" } else { "/apis" };
+        format!("{root}/{}/{}", self.resource.api_version(), self.resource.plural)
+    }
+
+    fn get(&self, query: &str) -> Result<Request<Bytes>, Ended> {
+        Request::get(format!("{}?{query}", self.path()))
+            .header(ACCEPT, "application/json")
+            .body(Bytes::new())
+            .map_err(|error| Ended::Broken(error.to_string()))
+    }
+
+    /// Tells the whole list, page by page, and gives its version; none if there is no such resource.
+    async fn list(&self) -> Result<Option<u64>, Ended> {
+        let mut more = String::new();
+        let mut first = true;
+        loop {
+            let request = self.get(&format!("limit={PAGE}{more}"))?;
+            let answer = self.upstream.fetch(request, PATIENCE, PAGE_BYTES_MAX).await;
+            let answer = answer.map_err(|error| Ended::Broken(format!("it cannot be listed: {error}")))?;
+            match answer.status() {
+                StatusCode::OK => {}
+                StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED if first => return Ok(None),
+                StatusCode::GONE => return Err(Ended::Behind),
+                code => return Err(Ended::Broken(format!("it cannot be listed: {}", said(code, answer.body())))),
+            }
+            let body = answer.into_body();
+            let page = tokio::task::spawn_blocking(move || Value::from_json(&body)).await;
+            let page = page
+                .map_err(|error| Ended::Broken(error.to_string()))?
+                .map_err(|error| Ended::Broken(format!("its list cannot be read: {error}")))?;
+            if first && !self.say(Word::Listing).await {
+                return Err(Ended::Unheard);
+            }
+            first = false;
+            let objects = page.at(&["items"]).items().iter().cloned().map(|object| self.take(object)).collect();
+            if !self.say(Word::Here(objects)).await {
+                return Err(Ended::Unheard);
+            }
+            let metadata = page.at(&["metadata"]);
+            let token = metadata.at(&["continue"]).str_or_empty();
+            if token.is_empty() {
+                let version = metadata.at(&["resourceVersion"]).str_or_empty().parse().unwrap_or(0);
+                return if self.say(Word::Listed(version)).await { Ok(Some(version)) } else { Err(Ended::Unheard) };
+            }
+            more = format!("&continue={}", escape(token));
+        }
+    }
+
+    /// Watches from a version on until that is no longer possible.
+    async fn watch(&self, mut version: u64) -> Ended {
+        let mut pause = PAUSE_MIN;
+        let mut since = tokio::time::Instant::now();
+        loop {
+            match self.watch_once(&mut version).await {
+                Ended::Quietly => pause = PAUSE_MIN,
+                // A connection that breaks now and then is no news; one that cannot be made is.
+                Ended::Broken(why) => {
+                    if since.elapsed() > PAUSE_MAX {
+                        pause = PAUSE_MIN;
+                    }
+                    if !self.say(Word::Broken(why)).await {
+                        return Ended::Unheard;
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                ended => return ended,
+            }
+            since = tokio::time::Instant::now();
+        }
+    }
+
+    async fn watch_once(&self, version: &mut u64) -> Ended {
+        let query =
+            format!("watch=true&allowWatchBookmarks=true&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}");
+        let request = match self.get(&query) {
+            Ok(request) => request,
+            Err(ended) => return ended,
+        };
+        let answer = match self.upstream.send(request, PATIENCE).await {
+            Ok(answer) => answer,
+            Err(error) => return Ended::Broken(format!("it cannot be watched: {error}")),
+        };
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::GONE => return Ended::Behind,
+            code => return Ended::Broken(format!("it cannot be watched: {code}")),
+        }
+        // The server took the version up: what it has told until now is all there is.
+        if !self.say(Word::Until(*version)).await {
+            return Ended::Unheard;
+        }
+        let mut body = answer.into_body();
+        let mut buffer = BytesMut::new();
+        loop {
+            let frame = match tokio::time::timeout(SILENCE, body.frame()).await {
+                Err(_) | Ok(None) => return Ended::Quietly,
+                Ok(Some(Err(error))) => return Ended::Broken(format!("its watch broke off: {error}")),
+                Ok(Some(Ok(frame))) => frame,
+            };
+            let Some(data) = frame.data_ref() else { continue };
+            buffer.extend_from_slice(data);
+            while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+                let line = buffer.split_to(end + 1);
+                if line.iter().all(u8::is_ascii_whitespace) {
+                    continue;
+                }
+                if let Err(ended) = self.event(&line, version).await {
+                    return ended;
+                }
+            }
+            if buffer.len() > LINE_BYTES_MAX {
+                return Ended::Broken("an event of its watch is too large".to_owned());
+            }
+        }
+    }
+
+    async fn event(&self, line: &[u8], version: &mut u64) -> Result<(), Ended> {
+        let event = Value::from_json(line)
+            .map_err(|error| Ended::Broken(format!("an event of its watch cannot be read: {error}")))?;
+        let object = event.at(&["object"]).clone();
+        let at = object.resource_version().parse().unwrap_or(*version);
+        let word = match event.at(&["type"]).str_or_empty() {
+            "ADDED" | "MODIFIED" => Word::Here(vec![self.take(object)]),
+            "DELETED" => Word::Gone(object),
+            "BOOKMARK" => Word::Until(at),
+            "ERROR" if object.at(&["code"]).as_int() == Some(410) => return Err(Ended::Behind),
+            other => {
+                let why = object.at(&["message"]).str_or_empty();
+                return Err(Ended::Broken(format!("its watch sent {other}: {why}")));
+            }
+        };
+        *version = at;
+        if self.say(word).await && self.say(Word::Until(at)).await { Ok(()) } else { Err(Ended::Unheard) }
+    }
+
+    /// An object as it is kept: with the kind that lists leave out, and without secret values.
+    fn take(&self, mut object: Value) -> Value {
+        object.set(&["apiVersion"], self.resource.api_version());
+        object.set(&["kind"], &self.resource.kind);
+        if self.resource.group.is_empty() && self.resource.plural == "secrets" {
+            self.mask.secret(&mut object);
+        }
+        object
+    }
+}
+
+/// What a refusal says: its message if it is a Status.
+fn said(code: StatusCode, body: &[u8]) -> String {
+    let message = Value::from_json(body).ok().map(|status| status.at(&["message"]).str_or_empty().to_owned());
+    message.filter(|message| !message.is_empty()).unwrap_or_else(|| code.to_string())
+}
+
+/// A continue token as it may stand in a query.
+fn escape(token: &str) -> String {
+    token.bytes().fold(String::new(), |mut text, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+        text
+    })
+}
