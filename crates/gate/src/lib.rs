@@ -8,6 +8,7 @@
 mod approvals;
 mod budgets;
 mod case;
+mod commit;
 mod fidelity;
 mod gate;
 mod host;
@@ -19,6 +20,7 @@ mod reconcile;
 mod refusal;
 mod story;
 mod target;
+mod tiers;
 pub mod vault;
 
 pub use approvals::{Held, Person, Vote, VoteError};
