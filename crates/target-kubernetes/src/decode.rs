@@ -9,6 +9,7 @@ use cluster::Schema;
 use cluster::apiserver::{self, Call, Request, Status, Verb};
 use http::Method;
 use http::header::UPGRADE;
+use serde::{Deserialize, Serialize};
 
 use crate::mask;
 use crate::message::Received;
@@ -20,7 +21,7 @@ pub const REASON: &str = "lazaret-reason";
 const REASON_CHARS_MAX: usize = 1000;
 
 /// What an agent asked, decoded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Asked {
     /// What is to be done.
     pub call: Call,

@@ -5,11 +5,15 @@
 //!
 //! | file | does |
 //! |---|---|
+//! | `target` | `impl gate::Target`: which file serves which stage |
 //! | `front`, `decode` | lets agents in, and makes calls of what they ask |
 //! | `refuse` | refusals, as Kubernetes clients understand them |
 //! | `upstream` | the way to production: credentials, connections, and whether a request left |
 //! | `read`, `mask/` | what agents see of production: everything but secret values |
 //! | `commit` | a call in production, on condition that it is what the twin was |
+//! | `describe` | a call in words that fit every target |
+//! | `twin`, `effect/` | a call on a fork, and what came of it |
+//! | `observe` | what became of it in production |
 //! | `sync/` | the twin of production, kept by list and watch |
 //! | `serve/` | a cluster as a live API: the demo's production, branches, `lazaret twin serve` |
 //! | `snapshot` | files of objects |
@@ -17,15 +21,23 @@
 
 pub mod commit;
 pub mod decode;
+mod describe;
+mod effect;
 pub mod front;
 pub mod kubeconfig;
 pub mod listen;
 pub mod mask;
 pub mod message;
+mod observe;
 pub mod read;
 pub mod refuse;
 pub mod serve;
 pub mod snapshot;
+pub mod standalone;
 pub mod sync;
+pub mod target;
 pub mod tls;
+pub mod twin;
 pub mod upstream;
+
+pub use target::Kubernetes;

@@ -1,0 +1,214 @@
+//! Ready endpoints and replicas over time, and the disruption budgets drawn on.
+//!
+//! Knows: EndpointSlices, the status of workloads, PodDisruptionBudgets, the annotations that tell a service's load.
+//! Does not know: how many are enough.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use cluster::{Cluster, ObjectKey, Value};
+use model::{Budget, Decimal, Forecast, Load, Range, Service, Workload};
+use twin::Time;
+
+use super::ledger::{Ledger, reference};
+use super::{Run, seconds};
+
+const SLICES: &str = "endpointslices.discovery.k8s.io";
+const BUDGETS: &str = "poddisruptionbudgets.policy";
+const WORKLOADS: &[&str] = &["deployments.apps", "statefulsets.apps", "daemonsets.apps"];
+
+/// What the annotations on a Service say of its load, in requests per second.
+const GETS: &str = "traffic.lazaret.dev/requests-per-second";
+const SERVES: &str = "traffic.lazaret.dev/capacity-per-pod";
+
+/// Fills in services, workloads, budgets, and pods without a place.
+pub(super) fn read(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) {
+    services(run, ledger, forecast);
+    workloads(ledger, forecast);
+    budgets(ledger, forecast);
+    pods(ledger, forecast);
+}
+
+/// One service's ready endpoints as the log goes by.
+struct Watched {
+    before: u64,
+    now: u64,
+    min: u64,
+    below: Duration,
+    since: Time,
+}
+
+impl Watched {
+    fn moves(&mut self, at: Time, ready: u64) {
+        if self.now < self.before {
+            self.below += at.since(self.since);
+        }
+        (self.since, self.now, self.min) = (at, ready, self.min.min(ready));
+    }
+}
+
+fn services(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) {
+    let began = run.before.now();
+    let mut watched: BTreeMap<(String, String), Watched> = BTreeMap::new();
+    for change in ledger.changes.iter().filter(|change| change.key.is(SLICES)) {
+        let of = |slice: Option<&Value>| slice.and_then(service_of);
+        // A slice may be handed from one service to another; each counts its own side of the change.
+        let (old, new) = (of(change.before.as_ref()), of(change.after.as_ref()));
+        for service in [&old, &new].into_iter().flatten() {
+            let side = |slice: Option<&Value>, owner: &Option<String>| {
+                if owner.as_ref() == Some(service) { slice.map_or(0, ready) } else { 0 }
+            };
+            let (was, is) = (side(change.before.as_ref(), &old), side(change.after.as_ref(), &new));
+            let key = (change.key.namespace.to_string(), service.clone());
+            let entry = watched.entry(key).or_insert_with_key(|(namespace, name)| {
+                let ready = ready_in(run.before, namespace, name);
+                Watched { before: ready, now: ready, min: ready, below: Duration::ZERO, since: began }
+            });
+            if was != is {
+                entry.moves(change.at, (entry.now + is).saturating_sub(was));
+            }
+            if old == new {
+                break;
+            }
+        }
+    }
+    for ((namespace, name), mut service) in watched {
+        service.moves(began + run.horizon, service.now);
+        let key = ObjectKey::new("services", namespace.as_str(), name.as_str());
+        let Some(object) = run.before.get(&key).or_else(|| run.after.get(&key)) else { continue };
+        let record = Service {
+            ready_before: service.before,
+            ready_min: Range::exact(service.min),
+            ready_after: Range::exact(service.now),
+            wanted: None,
+            below_seconds: Range::exact(seconds(service.below)),
+            load: load(object),
+        };
+        forecast.services.insert(format!("{namespace}/{name}"), record);
+    }
+    // A service that loses what it selects is told by its slices; one that is deleted serves nobody, whatever they say.
+    for (key, net) in ledger.of("services").filter(|(_, net)| net.is_deletion()) {
+        let before = ready_in(run.before, &key.namespace, &key.name);
+        let name = format!("{}/{}", key.namespace, key.name);
+        let service = forecast.services.entry(name).or_insert_with(|| Service::steady(before));
+        service.ready_before = before;
+        service.ready_min = Range::exact(0);
+        service.ready_after = Range::exact(0);
+        service.load = net.before.and_then(load);
+        if before > 0 {
+            service.below_seconds = Range::exact(seconds(run.horizon));
+        }
+    }
+}
+
+/// What a service gets and what one of its endpoints serves, if its annotations say so.
+fn load(service: &Value) -> Option<Load> {
+    let number = |key| service.annotation(key).and_then(|text| text.parse::<f64>().ok()).map(Decimal::from_f64);
+    let gets = number(GETS)?;
+    let each = number(SERVES).map_or_else(Range::unknown, Range::exact);
+    Some(Load { requests_per_second: Range::exact(gets), capacity_per_endpoint: each, error_share: None })
+}
+
+fn service_of(slice: &Value) -> Option<String> {
+    slice.label("kubernetes.io/service-name").map(str::to_owned)
+}
+
+/// The ready endpoints in a slice. An endpoint that does not say counts as ready (`discovery/v1`).
+fn ready(slice: &Value) -> u64 {
+    let ready = |endpoint: &&Value| endpoint.at(&["conditions", "ready"]).as_bool() != Some(false);
+    let count = |endpoint: &Value| endpoint.at(&["addresses"]).items().len() as u64;
+    slice.at(&["endpoints"]).items().iter().filter(ready).map(count).sum()
+}
+
+/// The ready endpoints of a service.
+pub(crate) fn ready_in(cluster: &Cluster, namespace: &str, service: &str) -> u64 {
+    let slices = cluster.list(SLICES, Some(namespace));
+    slices
+        .filter(|(_, slice)| slice.label("kubernetes.io/service-name") == Some(service))
+        .map(|(_, slice)| ready(slice))
+        .sum()
+}
+
+/// Replicas wanted and ready, as the workload's own status has them.
+pub(crate) fn replicas(workload: Option<&Value>) -> (u64, u64) {
+    let Some(workload) = workload else { return (0, 0) };
+    let count =
+        |path: &[&str], absent| workload.at(path).as_int().map_or(absent, |count| u64::try_from(count).unwrap_or(0));
+    if workload.kind() == "DaemonSet" {
+        (count(&["status", "desiredNumberScheduled"], 0), count(&["status", "numberReady"], 0))
+    } else {
+        (count(&["spec", "replicas"], 1), count(&["status", "readyReplicas"], 0))
+    }
+}
+
+fn workloads(ledger: &Ledger<'_>, forecast: &mut Forecast) {
+    for change in &ledger.changes {
+        if !WORKLOADS.contains(&change.key.resource.as_str()) {
+            continue;
+        }
+        let Some(shown) = change.before.as_ref().or(change.after.as_ref()) else { continue };
+        let (wanted, ready) = replicas(change.after.as_ref());
+        let entry = forecast.workloads.entry(reference(&change.key, shown)).or_insert_with(|| {
+            let (wanted_before, ready_before) = replicas(change.before.as_ref());
+            Workload {
+                wanted_before,
+                wanted_after: Range::exact(wanted_before),
+                ready_before,
+                ready_min: Range::exact(ready_before),
+                ready_after: Range::exact(ready_before),
+                stateful: shown.kind() == "StatefulSet",
+                quorum: None,
+            }
+        });
+        entry.wanted_after = Range::exact(wanted);
+        entry.ready_min = Range::exact(entry.ready_min.low().min(ready));
+        entry.ready_after = Range::exact(ready);
+    }
+}
+
+fn budgets(ledger: &Ledger<'_>, forecast: &mut Forecast) {
+    for change in ledger.changes.iter().filter(|change| change.key.is(BUDGETS)) {
+        let Some(before) = &change.before else { continue };
+        let number = |budget: &Value, field: &str| {
+            budget.at(&["status", field]).as_int().map_or(0, |number| u64::try_from(number).unwrap_or(0))
+        };
+        let lacking =
+            |budget: &Value| number(budget, "desiredHealthy").saturating_sub(number(budget, "currentHealthy"));
+        let entry = forecast.budgets.entry(reference(&change.key, before)).or_insert_with(|| Budget {
+            allowed_before: number(before, "disruptionsAllowed"),
+            allowed_after: Range::exact(number(before, "disruptionsAllowed")),
+            needed: Range::exact(0),
+            violated: Range::exact(0),
+        });
+        // What a budget lacked before the action is nobody's doing now; what it lacks more is.
+        let base = ledger.before.get(&change.key);
+        let Some(after) = &change.after else { continue };
+        let lost =
+            base.map_or(0, |base| number(base, "currentHealthy")).saturating_sub(number(after, "currentHealthy"));
+        let violated = lacking(after).saturating_sub(base.map_or(0, lacking)).min(lost);
+        entry.needed = Range::exact(entry.needed.high().max(lost));
+        entry.violated = Range::exact(entry.violated.high().max(violated));
+        entry.allowed_after = Range::exact(number(after, "disruptionsAllowed"));
+    }
+}
+
+fn pods(ledger: &Ledger<'_>, forecast: &mut Forecast) {
+    let waits = |pod: &&Value| {
+        pod.at(&["spec", "nodeName"]).is_empty()
+            && pod.condition("PodScheduled").is_some_and(|c| c.at(&["status"]) == "False")
+    };
+    let count = |cluster: &Cluster| cluster.unplaced().filter(|(_, pod)| waits(pod)).count() as u64;
+    let (before, after) = (count(ledger.before), count(ledger.after));
+    forecast.pods_unschedulable = Range::exact(after.saturating_sub(before));
+    forecast.preempted.sure = ledger
+        .changes
+        .iter()
+        .filter(|change| change.key.is("pods"))
+        .filter_map(|change| Some((&change.key, change.after.as_ref().or(change.before.as_ref())?)))
+        .filter(|(key, pod)| {
+            ledger.before.get(key).is_some()
+                && pod.condition("DisruptionTarget").is_some_and(|c| c.at(&["reason"]) == "PreemptionByScheduler")
+        })
+        .map(|(key, pod)| reference(key, pod))
+        .collect();
+}

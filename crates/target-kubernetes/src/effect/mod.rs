@@ -1,0 +1,97 @@
+//! What came of an action on a fork, as an [`Effect`].
+//!
+//! Knows: the cluster before, the cluster after, and every change between them.
+//! Does not know: who asked, or what is acceptable.
+//!
+//! Nothing is measured while the simulation runs. Everything here is read off its log afterwards, so that the same
+//! functions serve a forecast, a rehearsal, and what was then observed in production.
+//!
+//! | file | reads off |
+//! |---|---|
+//! | `ledger` | what each object was and became |
+//! | `availability` | ready endpoints and replicas over time, disruption budgets |
+//! | `data` | claims, volumes |
+//! | `privilege` | who may do what |
+//! | `guards` | what protected something and no longer does |
+//! | `hazards` | what shows in no count: dangling references, pods that could not start again |
+//! | `blast` | how much of the whole is touched |
+
+pub(crate) mod availability;
+mod blast;
+pub(crate) mod data;
+mod guards;
+mod hazards;
+mod ledger;
+mod privilege;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use cluster::{Advance, Cluster, ObjectKey};
+use model::{Decimal, Effect, Forecast, Objects, Range, Reversibility};
+
+pub(crate) use ledger::Ledger;
+
+/// What is known of a run besides the two clusters.
+pub(crate) struct Run<'a> {
+    /// The cluster that the action came to.
+    pub(crate) before: &'a Cluster,
+    /// The fork that it and its consequences were played on.
+    pub(crate) after: &'a Cluster,
+    /// The objects that the request names.
+    pub(crate) named: &'a BTreeSet<ObjectKey>,
+    /// How far ahead was looked.
+    pub(crate) horizon: Duration,
+    /// How the run ended.
+    pub(crate) end: Advance,
+}
+
+/// Reads the effect off a run.
+pub(crate) fn read(run: &Run<'_>) -> Effect {
+    let ledger = match Ledger::between(run.before, run.after) {
+        Ok(ledger) => ledger,
+        Err(compacted) => return Effect::unknown(format!("too much happened to tell all of it: {compacted}")),
+    };
+    if ledger.is_empty() {
+        return Effect { objects: Objects::default(), forecast: idle(run.horizon) };
+    }
+
+    let mut forecast = idle(run.horizon);
+    forecast.settled = run.end.settled;
+    let began = run.before.now();
+    let settled = run.end.last_change.map_or(Duration::ZERO, |at| at.since(began));
+    forecast.settled_seconds = Range::exact(seconds(settled));
+
+    availability::read(run, &ledger, &mut forecast);
+    data::read(&ledger, &mut forecast);
+    privilege::read(&ledger, &mut forecast);
+    guards::read(&ledger, &mut forecast);
+    hazards::read(&ledger, &mut forecast);
+    let objects = ledger.objects(run.named);
+    forecast.reversibility = reversibility(&ledger, &forecast);
+    blast::read(&ledger, &objects, &mut forecast);
+    Effect { objects, forecast }
+}
+
+fn idle(horizon: Duration) -> Forecast {
+    Forecast { horizon_seconds: seconds(horizon), ..Forecast::default() }
+}
+
+pub(crate) fn seconds(duration: Duration) -> Decimal {
+    Decimal::from_millis(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Data that is gone is gone. An object that is deleted can be made again, but with another uid: what trusted the old
+/// one does not trust the new one. Pods and what controllers make anew are nobody's loss.
+fn reversibility(ledger: &Ledger<'_>, forecast: &Forecast) -> Reversibility {
+    if !forecast.volumes_lost.is_none() {
+        return Reversibility::Irreversible;
+    }
+    let kept_by_nobody =
+        |net: &ledger::Net<'_>| net.is_deletion() && net.before.is_some_and(|old| old.controller().is_none());
+    if ledger.net().any(|(_, net)| kept_by_nobody(net)) {
+        Reversibility::Compensable
+    } else {
+        Reversibility::Reversible
+    }
+}

@@ -1,0 +1,163 @@
+//! Production as last seen, forked for one action.
+//!
+//! Knows: how to play a call on a cluster, and how far ahead to look.
+//! Does not know: production, or what is acceptable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use cluster::apiserver::{self, Call, User};
+use cluster::{Cluster, ObjectKey};
+use gate::{SimulateError, Stop};
+use model::{Effect, Footprint, ObjectRef, Prediction};
+
+use crate::decode::Asked;
+use crate::describe;
+use crate::effect::{self, Ledger, Run};
+
+/// How far ahead a simulation looks: long enough for a rollout to stall (`progressDeadlineSeconds` is 600 by default).
+pub const HORIZON: Duration = Duration::from_secs(600);
+
+/// A fork of the twin. What is applied to it stays, so that actions can follow one another.
+pub struct ClusterTwin {
+    cluster: Cluster,
+    /// As whom calls are played: production asks the gate's own credential for its rights, not the agent's.
+    user: User,
+    horizon: Duration,
+}
+
+impl ClusterTwin {
+    /// A fork to play calls on.
+    #[must_use]
+    pub fn new(cluster: Cluster) -> Self {
+        Self { cluster, user: User::admin(), horizon: HORIZON }
+    }
+
+    /// The cluster as it is now.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Whether an object has another version here than an intent was conditional on: then production has taken the intent, or
+    /// will refuse it.
+    #[must_use]
+    pub(crate) fn has_moved_past(&self, pins: &BTreeMap<ObjectRef, String>) -> bool {
+        pins.iter().any(|(object, version)| {
+            let kinds = self.cluster.schema.resources().filter(|resource| resource.kind == object.kind);
+            let mut keys = kinds.map(|resource| {
+                let namespace = object.namespace.as_deref().unwrap_or("");
+                ObjectKey::new(resource.storage.resource.clone(), namespace, object.name.as_str())
+            });
+            let found = keys.find_map(|key| self.cluster.get(&key).cloned());
+            found.is_none_or(|found| found.resource_version() != version)
+        })
+    }
+
+    /// Takes it that a call is done, as it is on its way. What it leads to has not happened yet: it follows in whatever is
+    /// played next.
+    pub(crate) fn assume(&mut self, asked: &Asked) {
+        // Refused here, it will be refused there, or what it rests on is not seen yet; neither can be told now.
+        let _ = apiserver::handle(&mut self.cluster, &asked.call, &self.user);
+    }
+
+    /// Plays a call, and lets controllers make of it what they would. A call that the API server refuses leaves the
+    /// cluster as it was.
+    ///
+    /// # Errors
+    /// What the API server would answer, or that the simulation was given up.
+    pub fn play(&mut self, call: &Call, stop: &AtomicBool) -> Result<Prediction, SimulateError> {
+        let before = self.cluster.clone();
+        let mut after = before.clone();
+        after.trace();
+        apiserver::handle(&mut after, call, &self.user)
+            .map_err(|status| SimulateError::WouldBeRefused(status.message))?;
+        let end = after.settle_unless(before.now() + self.horizon, stop);
+        if stop.load(Ordering::Relaxed) {
+            return Err(SimulateError::Beyond("it took longer than anyone waits".into()));
+        }
+        let worked = after.trace();
+        let named: BTreeSet<ObjectKey> = describe::key(call).into_iter().collect();
+        let run = Run { before: &before, after: &after, named: &named, horizon: self.horizon, end };
+        let effect = effect::read(&run);
+        let footprint = footprint(&run, call, &effect, worked.iter());
+        let pins = pins(&before, &named);
+        self.cluster = after;
+        Ok(Prediction { effect, footprint, pins })
+    }
+}
+
+impl gate::Twin for ClusterTwin {
+    type Call = Asked;
+
+    fn bound(&mut self, asked: &Asked) -> Option<Prediction> {
+        let call = &asked.call;
+        // Asked to store nothing, or asked a question: no object changes, whatever the cluster is like.
+        (call.options.dry_run || describe::access(call) == model::Access::Read).then(|| Prediction {
+            effect: Effect::none(),
+            footprint: Footprint::default(),
+            pins: BTreeMap::new(),
+        })
+    }
+
+    fn apply(&mut self, asked: &Asked, stop: &Stop) -> Result<Prediction, SimulateError> {
+        self.play(&asked.call, &stop.flag())
+    }
+}
+
+/// The versions of what the call names: production must still have them when it is sent.
+fn pins(cluster: &Cluster, named: &BTreeSet<ObjectKey>) -> BTreeMap<ObjectRef, String> {
+    let versions = named.iter().filter_map(|key| Some((key, cluster.get(key)?.resource_version())));
+    versions
+        .filter(|(_, version)| !version.is_empty())
+        .map(|(key, version)| (reference(cluster, key), version.to_owned()))
+        .collect()
+}
+
+/// What the run read and changed. Controllers' work depends on what they looked at; a pod that finds a place takes it from
+/// others; a service's floor is shared by all that stand behind it.
+fn footprint<'a>(
+    run: &Run<'_>,
+    call: &Call,
+    effect: &Effect,
+    worked: impl Iterator<Item = &'a ObjectKey>,
+) -> Footprint {
+    let Ok(ledger) = Ledger::between(run.before, run.after) else { return Footprint::everything() };
+    let mut footprint = Footprint::default();
+    for object in named_refs(run.before, call) {
+        footprint.read(&object);
+    }
+    for key in worked {
+        footprint.read(&reference(run.after, key));
+    }
+    for (key, net) in ledger.net() {
+        footprint.write(&reference(run.after, key));
+        let place = |pod: Option<&cluster::Value>| {
+            pod.and_then(|pod| pod.at(&["spec", "nodeName"]).as_str().map(str::to_owned))
+        };
+        if key.is("pods") && place(net.before) != place(net.after) {
+            for node in place(net.before).into_iter().chain(place(net.after)) {
+                footprint.write(&ObjectRef::global("NodeCapacity", node));
+            }
+        }
+    }
+    for name in effect.forecast.services.keys() {
+        if let Some((namespace, name)) = name.split_once('/') {
+            footprint.write(&ObjectRef::namespaced("Service", namespace, name));
+        }
+    }
+    footprint
+}
+
+fn named_refs(cluster: &Cluster, call: &Call) -> Vec<ObjectRef> {
+    describe::resources(&cluster.schema, call)
+}
+
+/// A key as people and the journal name it.
+pub(crate) fn reference(cluster: &Cluster, key: &ObjectKey) -> ObjectRef {
+    let known = cluster.schema.stored(&key.resource);
+    let kind = known.map_or(key.resource.as_str(), |resource| resource.kind.as_str());
+    let namespace = (!key.namespace.is_empty()).then_some(key.namespace.as_str());
+    ObjectRef::new(kind, namespace, key.name.as_str())
+}
