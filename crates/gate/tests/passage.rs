@@ -429,6 +429,25 @@ fn an_agent_that_hangs_up_in_mid_commit_leaves_nothing_undone() {
 }
 
 #[test]
+fn two_gates_share_a_journal_and_nothing_else() {
+    let journal = Journal::in_memory(HOUR_MS).unwrap();
+    let gate = |name: &str| {
+        let toy = Toy::new(&[("a", 2)]).named(name);
+        Station::with(toy, vec![Box::new(Floor)], None, journal.clone(), |_| {})
+    };
+    let (east, west) = (gate("east"), gate("west"));
+    east.toy.trouble(Trouble::RequestLost);
+    assert_eq!(east.told("bot", "delete a-1"), "in doubt");
+    assert_eq!(west.told("bot", "delete a-1"), "a-1 deleted", "what is in doubt in the east is not in the west");
+    east.hand.run(east.gate.set_mode(&Person::named("alice"), Mode::Observe)).unwrap();
+    assert_eq!((east.gate.mode(), west.gate.mode()), (Mode::Observe, Mode::Enforce));
+    assert_eq!((east.gate.in_doubt().len(), west.gate.in_doubt().len()), (1, 0));
+    let cases: Vec<String> =
+        gate::Archive::of(&journal).unwrap().latest(9).unwrap().into_iter().map(|s| s.target).collect();
+    assert_eq!(cases, ["west", "east"]);
+}
+
+#[test]
 fn wherever_an_agent_hangs_up_nothing_is_left_in_between() {
     for polls in 0..60 {
         let directory = tempfile::tempdir().unwrap();

@@ -100,8 +100,11 @@ impl Journal {
     /// what is on its way, so the gate does not start.
     pub fn open(directory: &Path, budget_window_ms: u64) -> Result<Self, JournalError> {
         let store = Sqlite::open(directory)?;
-        Reader::open(directory)?.verify().map_err(|broken| JournalError(broken.to_string()))?;
+        // Folding it follows every link; what is left is whether it ends where it did.
         let (state, mut writer, changed) = Self::load(Box::new(store), budget_window_ms)?;
+        let end = lock(&state).head;
+        let reader = Reader::open(directory)?;
+        reader.check_end(end, reader.noted().as_deref()).map_err(|broken| JournalError(broken.to_string()))?;
         let (stop_checkpoints, stopped) = std::sync::mpsc::channel();
         checkpointer(directory, stopped)?;
         let (requests, received) = std::sync::mpsc::channel();

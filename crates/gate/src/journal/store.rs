@@ -171,34 +171,50 @@ impl Reader {
 
     /// Follows the whole chain, and holds its end against the one noted beside it.
     pub(crate) fn verify(&self) -> Result<Head, Break> {
-        let noted = std::fs::read_to_string(head_file(&self.directory)).ok().and_then(|line| {
-            let (seq, hash) = line.trim().split_once(' ')?;
-            Some(Head { seq: Seq(seq.parse().ok()?), hash: hash.parse().ok()? })
-        });
-        let (mut head, mut broken, mut passed) = (Head::default(), None, false);
+        // Read first: what a gate writes meanwhile is in the chain before it is noted.
+        let noted = self.noted();
+        let (mut head, mut broken) = (Head::default(), None);
         self.scan(&mut |row| {
             if broken.is_none() {
-                match head.extended(&row) {
-                    Ok(next) => head = next,
-                    Err(error) => broken = Some(error),
-                }
-                passed |= noted == Some(head);
+                head.extended(&row).map_or_else(|error| broken = Some(error), |next| head = next);
             }
         })?;
-        if let Some(broken) = broken {
-            return Err(broken);
+        match broken {
+            Some(broken) => Err(broken),
+            None => self.check_end(head, noted.as_deref()).map(|()| head),
         }
-        match noted {
-            Some(noted) if noted.seq > head.seq => Err(Break {
-                seq: Seq(head.seq.0 + 1),
-                what: format!("it ends here, but {} entries were written", noted.seq.0),
-            }),
-            Some(noted) if noted.seq > Seq(0) && !passed => Err(Break {
-                seq: noted.seq,
-                what: "it is not the entry whose hash was noted beside the journal".into(),
-            }),
-            _ => Ok(head),
+    }
+
+    /// What is noted of the end. Read until it stands still, as a gate may be writing it.
+    pub(crate) fn noted(&self) -> Option<String> {
+        let read = || std::fs::read_to_string(head_file(&self.directory)).ok();
+        let mut noted = read();
+        for _ in 0..10 {
+            let again = read();
+            if again == noted {
+                break;
+            }
+            noted = again;
         }
+        noted
+    }
+
+    /// Is this where the chain ended when it was last written? What was noted may lag behind, never run ahead.
+    pub(crate) fn check_end(&self, head: Head, noted: Option<&str>) -> Result<(), Break> {
+        let Some((seq, hash)) = noted.and_then(|line| line.trim().split_once(' ')) else { return Ok(()) };
+        let Ok(noted) = seq.parse().map(Seq) else { return Ok(()) };
+        if noted > head.seq {
+            let what = format!("it ends here, but {} entries were written", noted.0);
+            return Err(Break { seq: Seq(head.seq.0 + 1), what });
+        }
+        let written =
+            self.connection.query_row("SELECT hash FROM journal WHERE seq = ?1", params![noted.0 as i64], |row| {
+                row.get::<_, String>(0)
+            });
+        if written.as_deref() == Ok(hash) {
+            return Ok(());
+        }
+        Err(Break { seq: noted, what: "it is not the entry whose hash was noted beside the journal".into() })
     }
 }
 

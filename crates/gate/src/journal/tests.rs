@@ -264,6 +264,31 @@ fn wherever_the_log_of_a_killed_gate_is_cut_off_either_nothing_is_lost_or_it_is_
 }
 
 #[test]
+fn a_journal_is_whole_to_whoever_verifies_it_while_a_gate_writes() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = Journal::open(directory.path(), BUDGET_WINDOW_MS).unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let writes = std::thread::spawn({
+        let (journal, done) = (journal.clone(), done.clone());
+        move || {
+            let mut number = 0;
+            while !done.load(Ordering::Relaxed) {
+                wait(journal.append(Moment(number), vec![Draft::new(&case(number), record(number))])).unwrap();
+                number += 1;
+            }
+        }
+    });
+    let mut last = 0;
+    for _ in 0..40 {
+        let entries = Archive::open(directory.path()).unwrap().verify().unwrap();
+        assert!(entries >= last);
+        last = entries;
+    }
+    done.store(true, Ordering::Relaxed);
+    writes.join().unwrap();
+}
+
+#[test]
 fn an_older_copy_of_the_journal_is_not_taken_for_todays() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();

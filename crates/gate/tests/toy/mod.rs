@@ -98,6 +98,12 @@ impl Toy {
         }
     }
 
+    /// The same, under another name.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
     pub fn trouble(&self, trouble: Trouble) {
         *lock(&self.trouble) = trouble;
     }
