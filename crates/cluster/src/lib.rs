@@ -11,6 +11,7 @@ mod kubelet;
 pub mod labels;
 pub mod object;
 pub mod quantity;
+pub mod scheduler;
 pub mod schema;
 #[cfg(test)]
 mod testing;

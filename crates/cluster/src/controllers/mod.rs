@@ -56,7 +56,8 @@ pub struct Work {
 
 /// All of them. Within one instant they look in the order in which changes reached them, so this order shows nowhere
 /// but in ties.
-static ALL: &[&dyn Controller] = &[&crate::kubelet::Kubelets, &deployment::Deployments, &replicaset::ReplicaSets];
+static ALL: &[&dyn Controller] =
+    &[&crate::scheduler::Scheduler, &crate::kubelet::Kubelets, &deployment::Deployments, &replicaset::ReplicaSets];
 
 /// Tells every controller of a change.
 pub(crate) fn notice(cluster: &mut Cluster, change: &Change) {
