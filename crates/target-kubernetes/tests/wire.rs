@@ -167,6 +167,22 @@ async fn who_has_no_token_or_a_wrong_one_gets_no_further() {
 }
 
 #[tokio::test]
+async fn a_service_account_is_known_by_the_token_it_was_given() {
+    let production = production(|_| {}).await;
+    let mut client = production.client();
+    let accounts = "/api/v1/namespaces/shop/serviceaccounts";
+    let account = doc!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "bot"}});
+    assert_eq!(client.post(accounts, &account).await.code, 201);
+    let asked = doc!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}});
+    let given = client.post(&format!("{accounts}/bot/token"), &asked).await;
+    assert_eq!(given.code, 201, "{:?}", given.body);
+    client.token = given.json().at(&["status", "token"]).str_or_empty().to_owned();
+    let refused = client.get(MAPS).await;
+    assert_eq!(refused.code, 403);
+    assert!(refused.message().contains("system:serviceaccount:shop:bot"), "{}", refused.message());
+}
+
+#[tokio::test]
 async fn the_clock_moves_only_when_told_to_once_someone_has_told_it() {
     let production = production(|_| {}).await;
     let client = production.client();

@@ -16,6 +16,7 @@
 //! | `patch/`, `apply/` | the four patch types, field managers |
 //! | `defaults/`, `validation/` | what is filled in, what is refused, kind by kind |
 //! | `admission/` | what the cluster's own rules fill in or refuse |
+//! | `token` | tokens of service accounts |
 //! | `discovery`, `openapi`, `table/` | what there is, and how it is shown |
 
 mod admission;
@@ -34,6 +35,7 @@ pub mod selector;
 pub mod status;
 mod subresources;
 pub mod table;
+mod token;
 mod validation;
 mod watch;
 
@@ -44,3 +46,4 @@ pub use decode::{Request, decode};
 pub use encode::{Body, Encoded, Outgoing, encode, encode_call, event as encode_event};
 pub use handle::handle;
 pub use status::{Cause, Status};
+pub use token::authenticate;

@@ -303,9 +303,9 @@ fn bind(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> 
     ))
 }
 
-/// A token that nothing accepts: what matters here is that it was asked for.
+/// `serviceaccounts/token`: a credential for an account.
 fn token(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
-    request.stored(cluster)?;
+    let account = request.stored(cluster)?;
     let seconds = request.call.body.at(&["spec", "expirationSeconds"]).as_int().unwrap_or(3600);
     let until = cluster.now() + std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(3600));
     let mut answer = request.call.body.clone();
@@ -315,7 +315,7 @@ fn token(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status>
     answer.set(&["metadata", "namespace"], &request.call.on.namespace);
     answer.set(&["metadata", "creationTimestamp"], time::format(cluster.now()));
     answer.set(&["spec", "expirationSeconds"], seconds);
-    let token = registry::random_uid(cluster);
+    let token = super::token::issue(cluster, &account, request.call.body.at(&["spec", "audiences"]), until);
     answer.set(&["status"], doc!({"token": (token), "expirationTimestamp": (time::format(until))}));
     Ok(Answer::document(201, answer))
 }

@@ -176,7 +176,7 @@ struct Api {
 impl Handler for Api {
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let zip = message::takes_gzip(request.headers());
-        let user = match self.users.authenticate(request.headers()) {
+        let user = match self.users.authenticate(request.headers(), &self.live.fork()) {
             Ok(user) => user,
             Err(status) => return self.respond(&Err(status), &Output::default(), zip),
         };

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use cluster::apiserver::{Status, User};
+use cluster::Cluster;
+use cluster::apiserver::{self, Status, User};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
@@ -44,18 +45,22 @@ impl Users {
         self.0.extend(others.0);
     }
 
-    /// Who sent these headers: nobody in particular without a token, and an error with one that stands for nobody.
+    /// Who sent these headers: nobody in particular without a token, and an error with one that stands for nobody. The
+    /// cluster's own tokens, those of service accounts, count as well.
     ///
     /// # Errors
     /// The 401 to answer.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Result<User, Status> {
+    pub fn authenticate(&self, headers: &HeaderMap, cluster: &Cluster) -> Result<User, Status> {
         match bearer(headers) {
             None => Ok(User {
                 name: "system:anonymous".to_owned(),
                 groups: vec!["system:unauthenticated".to_owned()],
                 ..User::default()
             }),
-            Some(token) => self.0.get(token).cloned().ok_or_else(unauthorized),
+            Some(token) => {
+                let user = self.0.get(token).cloned().or_else(|| apiserver::authenticate(cluster, token));
+                user.ok_or_else(unauthorized)
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ mod follow;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use cluster::schema::Resource;
@@ -277,6 +277,8 @@ impl Owner {
 
     fn publish(&mut self) {
         self.snapshot.number += 1;
+        // No controller works here, so this only sets the clock that forks go on from.
+        self.snapshot.cluster.advance(now());
         self.snapshot.parts = Arc::new(self.parts.clone());
         self.newest.store(Arc::new(self.snapshot.clone()));
         self.number.send_replace(self.snapshot.number);
@@ -392,6 +394,12 @@ impl Owner {
         }
         defining
     }
+}
+
+/// What time it is in production, near enough.
+fn now() -> twin::Time {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    twin::Time::from_millis(i64::try_from(since.as_millis()).unwrap_or(0))
 }
 
 struct AbortOnDrop(AbortHandle);
