@@ -15,6 +15,7 @@ pub mod scheduler;
 pub mod schema;
 #[cfg(test)]
 mod testing;
+pub mod snapshot;
 pub mod time;
 pub mod value;
 
