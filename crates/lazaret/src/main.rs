@@ -3,7 +3,13 @@
 //! Knows: how a person or a script says what is to be done.
 //! Does not know: how any of it is done.
 
+mod admin;
+mod agents;
 mod cli;
+mod config;
+mod offline;
+mod probe;
+mod serving;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -61,7 +61,10 @@ impl Kubernetes {
 }
 
 /// The session of a credential. It lives in the vault; nothing here keeps one.
-fn session<U: Usage>(credential: &Credential<U>) -> Result<Session<'_, Upstream>, Unanswered> {
+///
+/// # Errors
+/// When the vault has no credential, or production cannot be reached with it.
+pub fn session<U: Usage>(credential: &Credential<U>) -> Result<Session<'_, Upstream>, Unanswered> {
     let build = |secret: &[u8]| -> Result<Upstream, String> {
         let access: Access = serde_json::from_slice(secret).map_err(|error| error.to_string())?;
         // A kubeconfig may name a program that makes the credential, so building one takes a while.

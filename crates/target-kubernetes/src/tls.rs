@@ -7,10 +7,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType,
 };
 use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// What a listener is called by everyone who runs on the same machine, or in the cluster it plays.
@@ -28,14 +29,19 @@ pub enum TlsError {
     /// Making or signing it failed.
     #[error("cannot make a certificate: {0}")]
     Make(#[from] rcgen::Error),
+    /// What was kept of it is no certificate.
+    #[error("the certificate that was kept cannot be read")]
+    Unreadable,
     /// The TLS library does not take it.
     #[error("cannot use the certificate: {0}")]
     Use(#[from] rustls::Error),
 }
 
-/// A certificate authority made on the spot.
+/// A certificate authority of our own.
 pub struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+    issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+    pem: String,
 }
 
 impl Authority {
@@ -44,17 +50,39 @@ impl Authority {
     /// # Errors
     /// If there is no randomness for a key.
     pub fn new(name: &str) -> Result<Self, TlsError> {
+        let (params, key) = (Self::params(name), KeyPair::generate()?);
+        let made = params.self_signed(&key)?;
+        Ok(Self { certificate: made.der().clone(), pem: made.pem(), issuer: Issuer::new(params, key) })
+    }
+
+    /// An authority that was made before, from its certificate and its key.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn from_pem(name: &str, certificate: &str, key: &str) -> Result<Self, TlsError> {
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|_| TlsError::Unreadable)?;
+        let issuer = Issuer::new(Self::params(name), KeyPair::from_pem(key)?);
+        Ok(Self { certificate: der, pem: certificate.to_owned(), issuer })
+    }
+
+    fn params(name: &str) -> CertificateParams {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        Ok(Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)? })
+        params
     }
 
     /// Its certificate, which clients must trust.
     #[must_use]
-    pub fn pem(&self) -> String {
-        self.issuer.pem()
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Its key, to be kept where only the listener's own user can read it.
+    #[must_use]
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
     }
 
     /// What a listener at these addresses needs, besides those every listener has: loopback, and the names a cluster's
@@ -74,7 +102,7 @@ impl Authority {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let chain = vec![certificate.der().clone(), CertificateDer::from(self.issuer.der().to_vec())];
+        let chain = vec![certificate.der().clone(), self.certificate.clone()];
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?

@@ -33,6 +33,18 @@ pub enum UpstreamError {
     /// Its credentials or certificates cannot be used.
     #[error("the kubeconfig's credentials cannot be used")]
     Credentials(#[from] kube::Error),
+    /// A file that it names cannot be read.
+    #[error("the kubeconfig names {path}, which cannot be read")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It cannot be written as text.
+    #[error("the kubeconfig cannot be written: {0}")]
+    Text(String),
 }
 
 /// Why there is no answer.
@@ -138,6 +150,35 @@ impl Upstream {
             Err(_) => Err(Unanswered::Lost("the answer did not end".to_owned())),
         }
     }
+}
+
+/// A kubeconfig file as text that needs no other files: certificates and keys that it names are put into it.
+///
+/// # Errors
+/// [`UpstreamError`] if it, or a file that it names, cannot be read.
+pub fn portable(file: &Path) -> Result<String, UpstreamError> {
+    use base64::Engine as _;
+    let mut config = Kubeconfig::read_from(file)?;
+    let put = |path: &mut Option<String>| -> Result<Option<String>, UpstreamError> {
+        let Some(path) = path.take() else { return Ok(None) };
+        let bytes = std::fs::read(&path).map_err(|source| UpstreamError::File { path, source })?;
+        Ok(Some(base64::engine::general_purpose::STANDARD.encode(bytes)))
+    };
+    for cluster in config.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        if let Some(data) = put(&mut cluster.certificate_authority)? {
+            cluster.certificate_authority_data = Some(data);
+        }
+    }
+    for user in config.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+        if let Some(data) = put(&mut user.client_certificate)? {
+            user.client_certificate_data = Some(data);
+        }
+        if let Some(data) = put(&mut user.client_key)? {
+            user.client_key_data = Some(data.into());
+        }
+    }
+    // JSON is YAML, and needs no quoting rules of its own.
+    serde_json::to_string(&config).map_err(|error| UpstreamError::Text(error.to_string()))
 }
 
 /// A call as a request. This is all that production gets of what an agent sent.

@@ -3,12 +3,27 @@
 //! Knows: the subcommands, how a failure is told, what the exit statuses mean.
 //! Does not know: what a subcommand does.
 
+mod agent;
+mod journal;
+mod judge;
+mod people;
+mod serve;
+mod snapshot;
 mod twin;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+
+use crate::config::Config;
+
+/// The exit status when an action was held.
+pub(crate) const HELD: u8 = 3;
+/// The exit status when an action was denied.
+pub(crate) const DENIED: u8 = 4;
 
 /// Why a command failed, to be told with all its causes.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -28,13 +43,91 @@ const AFTER_HELP: &str = "Exit status: 0 done; 1 failed; 2 usage; 3 the action w
 
 #[derive(Subcommand)]
 enum Command {
+    Serve(serve::Serve),
+    Agent(agent::Agent),
+    Pending(people::Pending),
+    Show(people::Show),
+    Approve(people::Approve),
+    Deny(people::Deny),
+    Mode(people::Mode),
+    Judge(judge::Judge),
+    Snapshot(snapshot::Snapshot),
     Twin(twin::Twin),
+    Journal(journal::Journal),
+}
+
+/// Where the gate keeps what must outlive it.
+#[derive(Args)]
+pub(crate) struct Data {
+    /// The gate's data folder
+    #[arg(long = "data", value_name = "FOLDER", env = "LAZARET_DATA", default_value = "lazaret-data")]
+    pub(crate) folder: PathBuf,
+}
+
+/// For whom to print.
+#[derive(Args)]
+pub(crate) struct Form {
+    /// Print JSON
+    #[arg(short, long = "output", value_name = "FORM", value_parser = ["json"])]
+    output: Option<String>,
+}
+
+impl Form {
+    pub(crate) fn json(&self) -> bool {
+        self.output.is_some()
+    }
+}
+
+/// What the gate is configured to be.
+#[derive(Args)]
+pub(crate) struct Configured {
+    /// The gate's configuration; without one everything has its default
+    #[arg(long, value_name = "FILE", env = "LAZARET_CONFIG")]
+    config: Option<PathBuf>,
+    /// The gate's data folder, instead of the configuration's
+    #[arg(long, value_name = "FOLDER", env = "LAZARET_DATA")]
+    data: Option<PathBuf>,
+    /// Where agents come in, instead of the configuration's
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<std::net::SocketAddr>,
+}
+
+impl Configured {
+    pub(crate) fn read(&self) -> Result<Config, Failure> {
+        let mut config = match &self.config {
+            Some(file) => Config::read(file)?,
+            None => Config::default(),
+        };
+        if let Some(data) = &self.data {
+            config.data.clone_from(data);
+        }
+        if let Some(listen) = self.listen {
+            config.listen = listen;
+        }
+        Ok(config)
+    }
+}
+
+/// What time it is out there.
+pub(crate) fn wall_clock() -> ::twin::Time {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    ::twin::Time::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl Command {
     async fn run(self) -> Outcome {
         match self {
+            Self::Serve(serve) => serve.run().await,
+            Self::Agent(agent) => agent.run(),
+            Self::Pending(pending) => pending.run(),
+            Self::Show(show) => show.run(),
+            Self::Approve(approve) => approve.run().await,
+            Self::Deny(deny) => deny.run().await,
+            Self::Mode(mode) => mode.run().await,
+            Self::Judge(judge) => judge.run().await,
+            Self::Snapshot(snapshot) => snapshot.run().await,
             Self::Twin(twin) => twin.run().await,
+            Self::Journal(journal) => journal.run(),
         }
     }
 }

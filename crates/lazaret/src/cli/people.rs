@@ -1,0 +1,218 @@
+//! `lazaret pending`, `show`, `approve`, `deny`, `mode`: the people's side.
+//!
+//! Knows: how a case is shown in a terminal, and what a person may say about it.
+//! Does not know: how decisions are kept. What is shown comes from the journal, whether a gate runs or not; decisions
+//! go to the running gate.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use gate::{Archive, CaseId, Held};
+use model::Moment;
+use serde_json::{Value, json};
+
+use super::{Data, Failure, Form, Outcome};
+use crate::admin::{self, Decision};
+
+/// What waits for a person
+#[derive(Args)]
+pub(crate) struct Pending {
+    #[command(flatten)]
+    data: Data,
+    #[command(flatten)]
+    form: Form,
+}
+
+impl Pending {
+    pub(crate) fn run(&self) -> Outcome {
+        let held = waiting(&self.data.folder)?;
+        if self.form.json() {
+            println!("{}", held.iter().map(admin::describe).collect::<Value>());
+            return Ok(ExitCode::SUCCESS);
+        }
+        if held.is_empty() {
+            println!("Nothing waits for a person.");
+        }
+        for case in &held {
+            println!("{}  {}  {} asks to {}", case.case, age(case.asked), case.action.agent, case.action.title());
+            for line in case.ruling.effect.summary() {
+                println!("      {}", plain(&line));
+            }
+            for because in &case.ruling.why {
+                println!("      held because {}", plain(&because.to_string()));
+            }
+            if let Some(reason) = &case.action.reason {
+                println!("      the agent says: {reason:?}");
+            }
+            println!("      lazaret approve {0} | lazaret deny {0} | lazaret show {0}", case.case);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What happened in a case, and why it was allowed
+#[derive(Args)]
+pub(crate) struct Show {
+    /// The case, such as 7q3k; without one, the cases that were judged last
+    case: Option<CaseId>,
+    #[command(flatten)]
+    data: Data,
+    #[command(flatten)]
+    form: Form,
+}
+
+impl Show {
+    pub(crate) fn run(&self) -> Outcome {
+        let archive = Archive::open(&self.data.folder)?;
+        let Some(case) = &self.case else {
+            let latest = archive.latest(30)?;
+            if self.form.json() {
+                println!("{}", serde_json::to_string(&latest)?);
+                return Ok(ExitCode::SUCCESS);
+            }
+            for one in latest {
+                let fate = if one.fate.is_empty() { &one.verdict } else { &one.fate };
+                println!("{}  {}  {:12} {:20} {}", one.case, age(one.at), one.agent, plain(fate), plain(&one.title));
+            }
+            return Ok(ExitCode::SUCCESS);
+        };
+        let Some(story) = archive.story(case)? else {
+            return Err(format!("nobody knows of a case {case}").into());
+        };
+        if self.form.json() {
+            let mut shown = serde_json::to_value(&story)?;
+            // A verdict reads the same wherever it is written; the story stands beside it.
+            if let (Some(ruling), Some(map)) = (&story.ruling, shown.as_object_mut())
+                && let Value::Object(ruling) = serde_json::to_value(ruling)?
+            {
+                map.extend(ruling);
+            }
+            println!("{shown}");
+        } else {
+            println!("{story}");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Let a held action pass, once, with the effect that is shown
+#[derive(Args)]
+#[command(
+    after_help = "The agent sends the same request again and it goes through, as long as its effect is within the one shown."
+)]
+pub(crate) struct Approve {
+    #[command(flatten)]
+    say: Say,
+}
+
+/// Say no to a held action
+#[derive(Args)]
+pub(crate) struct Deny {
+    #[command(flatten)]
+    say: Say,
+}
+
+#[derive(Args)]
+struct Say {
+    /// The cases, such as 7q3k
+    #[arg(required = true)]
+    cases: Vec<CaseId>,
+    /// Whose decision it is
+    #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "operator")]
+    by: String,
+    /// In which role; may be given several times
+    #[arg(long, value_name = "ROLE")]
+    role: Vec<String>,
+    /// What to put in the record, and tell the agent
+    #[arg(long, default_value = "")]
+    note: String,
+    #[command(flatten)]
+    data: Data,
+}
+
+impl Approve {
+    pub(crate) async fn run(self) -> Outcome {
+        self.say.run(true).await
+    }
+}
+
+impl Deny {
+    pub(crate) async fn run(self) -> Outcome {
+        self.say.run(false).await
+    }
+}
+
+impl Say {
+    async fn run(self, approves: bool) -> Outcome {
+        let held = waiting(&self.data.folder)?;
+        for case in &self.cases {
+            let shown = held.iter().find(|held| held.case == *case);
+            let Some(shown) = shown else { return Err(format!("case {case} is not waiting for anyone").into()) };
+            let decision = Decision {
+                case: case.clone(),
+                by: self.by.clone(),
+                roles: self.role.clone(),
+                shown: Some(shown.shown.clone()),
+                note: self.note.clone(),
+            };
+            let path = if approves { "/approve" } else { "/deny" };
+            admin::ask(&self.data.folder, path, Some(&serde_json::to_value(&decision)?)).await?;
+            let word = if approves { "approved" } else { "denied" };
+            println!("{case} {word} by {}: {}", self.by, plain(&shown.action.title()));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Whether verdicts count: show it, or change it
+#[derive(Args)]
+pub(crate) struct Mode {
+    /// enforce, or observe: forward everything and record what would have been decided
+    #[arg(value_parser = ["enforce", "observe"])]
+    mode: Option<String>,
+    /// Whose decision it is
+    #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "operator")]
+    by: String,
+    #[command(flatten)]
+    data: Data,
+}
+
+impl Mode {
+    pub(crate) async fn run(self) -> Outcome {
+        let answer = match &self.mode {
+            None => admin::ask(&self.data.folder, "/status", None).await?,
+            Some(mode) => {
+                let order = json!({"mode": mode, "by": self.by});
+                admin::ask(&self.data.folder, "/mode", Some(&order)).await?
+            }
+        };
+        println!("{}", answer["mode"].as_str().unwrap_or("unknown"));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn waiting(data: &PathBuf) -> Result<Vec<Held>, Failure> {
+    Ok(Archive::open(data)?.pending(now())?)
+}
+
+fn now() -> Moment {
+    let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Moment(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// How long ago, in the largest unit that fits.
+fn age(at: Moment) -> String {
+    let seconds = now().ms_since(at) / 1000;
+    match seconds {
+        0..=119 => format!("{seconds:>4}s"),
+        120..=7199 => format!("{:>4}m", seconds / 60),
+        7200..=172_799 => format!("{:>4}h", seconds / 3600),
+        _ => format!("{:>4}d", seconds / 86_400),
+    }
+}
+
+/// What an agent or a workload wrote is data: on a terminal it moves no cursor.
+fn plain(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}

@@ -1,0 +1,213 @@
+//! What an operator decides: `lazaret.toml`.
+//!
+//! Knows: the settings, their defaults, and what is wrong with a file.
+//! Does not know: what is built from them.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// A whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Where agents come in.
+    pub listen: SocketAddr,
+    /// What agents' kubeconfigs name as the server; the address that is listened on if not said.
+    pub public: Option<String>,
+    /// The folder with everything that must outlive the process: journal, vault, agents, certificates.
+    pub data: PathBuf,
+    /// The system behind the gate.
+    pub target: Target,
+    /// How long holds wait.
+    pub hold: Hold,
+    /// The limits of the built-in rules.
+    pub policy: Policy,
+}
+
+/// One production system.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Target {
+    /// The operator's name for it.
+    pub name: String,
+    /// The kubeconfig with the credential for it. It is taken into the vault at the first start and may then be removed.
+    pub kubeconfig: Option<PathBuf>,
+    /// Which of its contexts; the current one if not said.
+    pub context: Option<String>,
+    /// `enforce`, or `observe`: forward everything and record what would have been decided.
+    pub mode: Mode,
+    /// How old the twin may be before writes are held back, in seconds.
+    pub stale_after_seconds: u64,
+}
+
+/// Whether verdicts count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mode {
+    /// They do.
+    Enforce,
+    /// They are only recorded.
+    Observe,
+}
+
+/// How long a held request waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Hold {
+    /// Before it is answered 429, in seconds. Clients that wait longer by themselves come back.
+    pub patience_seconds: u64,
+    /// What `Retry-After` says then, in seconds.
+    pub retry_after_seconds: u64,
+    /// For how long an approval is good, in seconds.
+    pub grant_seconds: u64,
+}
+
+/// The limits of the built-in rules; what is not said keeps its default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Policy {
+    /// Of a service's endpoints, in thousandths, so many stay ready where its load is not known.
+    pub availability_floor_permille: Option<u16>,
+    /// Objects that one action may touch.
+    pub objects_max: Option<u64>,
+    /// Objects that one action may delete.
+    pub deleted_max: Option<u64>,
+    /// Namespaces that one action may touch.
+    pub namespaces_max: Option<u64>,
+    /// Namespaces in which nothing is changed without a person.
+    pub protected_namespaces: Option<Vec<String>>,
+    /// Kinds of which nothing is deleted without a person.
+    pub protected_kinds: Option<Vec<String>>,
+    /// Whether agents may read the output of workloads.
+    pub output_readable: Option<bool>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7443)),
+            public: None,
+            data: PathBuf::from("lazaret-data"),
+            target: Target::default(),
+            hold: Hold::default(),
+            policy: Policy::default(),
+        }
+    }
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Self {
+            name: "production".into(),
+            kubeconfig: None,
+            context: None,
+            mode: Mode::Enforce,
+            stale_after_seconds: 60,
+        }
+    }
+}
+
+impl Default for Hold {
+    fn default() -> Self {
+        Self { patience_seconds: 20, retry_after_seconds: 5, grant_seconds: 600 }
+    }
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// It cannot be read.
+    #[error("the configuration {path} cannot be read: {source}", path = path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It says something that is no setting.
+    #[error("the configuration {path} is not right: {why}", path = path.display())]
+    Wrong {
+        /// Which.
+        path: PathBuf,
+        /// What and where.
+        why: String,
+    },
+}
+
+impl Config {
+    /// The file's settings over the defaults. Paths in it are relative to the file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or says something that is no setting: a misspelt limit must not be a missing one.
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let mut config = Self::parse(&text).map_err(|why| ConfigError::Wrong { path: path.to_owned(), why })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        config.data = folder.join(&config.data);
+        config.target.kubeconfig = config.target.kubeconfig.map(|file| folder.join(file));
+        Ok(config)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// What agents' kubeconfigs name as the server.
+    #[must_use]
+    pub(crate) fn server(&self) -> String {
+        self.public.clone().unwrap_or_else(|| format!("https://{}", self.listen))
+    }
+
+    /// Names besides addresses that the front door's certificate has to cover: the host of its public address.
+    #[must_use]
+    pub(crate) fn names(&self) -> Vec<String> {
+        let host = self.public.as_deref().and_then(|url| url.split("://").nth(1));
+        let host = host.and_then(|rest| rest.split(['/', ':']).next());
+        host.map(str::to_owned).into_iter().collect()
+    }
+
+    /// The built-in rules with this configuration's limits.
+    #[must_use]
+    pub(crate) fn policies(&self) -> Vec<Box<dyn model::ActionPolicy>> {
+        let (mut pack, said) = (policies::Pack::default(), &self.policy);
+        let set = |place: &mut u64, value: Option<u64>| *place = value.unwrap_or(*place);
+        if let Some(permille) = said.availability_floor_permille {
+            pack.availability_floor.floor_permille = permille;
+        }
+        set(&mut pack.blast_radius.objects_max, said.objects_max);
+        set(&mut pack.blast_radius.deleted_max, said.deleted_max);
+        set(&mut pack.blast_radius.namespaces_max, said.namespaces_max);
+        if let Some(namespaces) = &said.protected_namespaces {
+            pack.protected.namespaces = namespaces.iter().cloned().collect();
+        }
+        if let Some(kinds) = &said.protected_kinds {
+            pack.protected.kinds = kinds.iter().cloned().collect();
+        }
+        if let Some(readable) = said.output_readable {
+            pack.signature.output_readable = readable;
+        }
+        pack.rules()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_keeps_its_default() {
+        let config = Config::parse("[target]\nname = \"prod-eu\"\nmode = \"observe\"").unwrap();
+        let target = Target { name: "prod-eu".into(), mode: Mode::Observe, ..Target::default() };
+        assert_eq!(config, Config { target, ..Config::default() });
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_an_error_and_says_where() {
+        let why = Config::parse("[policy]\navailability_flor_permille = 900").unwrap_err();
+        assert!(why.contains("availability_flor_permille") && why.contains("line 2"), "{why}");
+    }
+}
