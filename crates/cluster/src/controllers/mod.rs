@@ -9,6 +9,8 @@
 mod children;
 pub mod client;
 mod deployment;
+mod endpoints;
+mod endpointslice;
 mod replicaset;
 
 use std::time::Duration;
@@ -56,8 +58,14 @@ pub struct Work {
 
 /// All of them. Within one instant they look in the order in which changes reached them, so this order shows nowhere
 /// but in ties.
-static ALL: &[&dyn Controller] =
-    &[&crate::scheduler::Scheduler, &crate::kubelet::Kubelets, &deployment::Deployments, &replicaset::ReplicaSets];
+static ALL: &[&dyn Controller] = &[
+    &crate::scheduler::Scheduler,
+    &crate::kubelet::Kubelets,
+    &deployment::Deployments,
+    &replicaset::ReplicaSets,
+    &endpoints::Endpoints,
+    &endpointslice::EndpointSlices,
+];
 
 /// Tells every controller of a change.
 pub(crate) fn notice(cluster: &mut Cluster, change: &Change) {

@@ -1,0 +1,416 @@
+//! The EndpointSlice controller: behind each service, where its pods can be reached.
+//!
+//! Knows: `pkg/controller/endpointslice` and `staging/src/k8s.io/endpointslice`.
+//! Does not know: who reads the slices.
+
+use std::collections::BTreeMap;
+
+use super::client::Client;
+use super::{Controller, Next};
+use crate::apiserver::registry::Deletion;
+use crate::cluster::{Change, Cluster};
+use crate::doc;
+use crate::labels;
+use crate::object::ObjectKey;
+use crate::time;
+use crate::value::Value;
+
+const CLIENT: Client = Client::controller("endpointslice-controller");
+const SLICES: &str = "endpointslices.discovery.k8s.io";
+const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+const MANAGER: &str = "endpointslice-controller.k8s.io";
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+const HEADLESS: &str = "service.kubernetes.io/headless";
+const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
+/// How many endpoints a slice holds at most.
+const SLICE_SIZE: usize = 100;
+
+/// The controller.
+pub(super) struct EndpointSlices;
+
+impl Controller for EndpointSlices {
+    fn name(&self) -> &'static str {
+        CLIENT.name
+    }
+
+    fn notice(&self, cluster: &Cluster, change: &Change, look: &mut dyn FnMut(ObjectKey)) {
+        notice(cluster, change, look);
+        if change.key.is(SLICES) {
+            let slice = change.after.as_ref().or(change.before.as_ref());
+            if let Some(service) = slice.filter(|slice| is_ours(slice)).and_then(|slice| slice.label(SERVICE_NAME)) {
+                look(change.key.beside("services", service));
+            }
+        }
+    }
+
+    fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
+        let Some(service) = cluster.get(key).cloned() else { return Next::Done };
+        if !has_pods(&service) || service.is_terminating() {
+            return Next::Done;
+        }
+        let families = service.at(&["spec", "ipFamilies"]).items();
+        let families: Vec<String> = if families.is_empty() {
+            vec!["IPv4".to_owned()]
+        } else {
+            families.iter().map(|family| family.str_or_empty().to_owned()).collect()
+        };
+        for family in families {
+            keep(cluster, &service, &family);
+        }
+        Next::Done
+    }
+}
+
+/// Services whose pods changed in a way that shows in endpoints, and services that changed themselves.
+pub(super) fn notice(cluster: &Cluster, change: &Change, look: &mut dyn FnMut(ObjectKey)) {
+    match change.key.resource.as_str() {
+        "services" => look(change.key.clone()),
+        "pods" => {
+            let (before, after) = (change.before.as_ref(), change.after.as_ref());
+            if before.map(shown) == after.map(shown) {
+                return;
+            }
+            for (key, service) in cluster.list("services", Some(&change.key.namespace)) {
+                let selector = service.at(&["spec", "selector"]);
+                let behind = |pod: Option<&Value>| pod.is_some_and(|pod| labels::matches_map(selector, pod.labels()));
+                if !selector.is_empty() && (behind(before) || behind(after)) {
+                    look(key.clone());
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// All of a pod that shows in its endpoint.
+fn shown(pod: &Value) -> (Value, Value, bool, bool, bool, bool) {
+    (
+        pod.labels().clone(),
+        pod.at(&["status", "podIPs"]).clone(),
+        pod.at(&["spec", "nodeName"]).is_empty(),
+        pod.is_terminating(),
+        pod.condition_is_true("Ready"),
+        matches!(pod.at(&["status", "phase"]).str_or_empty(), "Succeeded" | "Failed"),
+    )
+}
+
+/// Whether a service has its pods found by a selector.
+pub(super) fn has_pods(service: &Value) -> bool {
+    !service.at(&["spec", "selector"]).is_empty() && service.at(&["spec", "type"]) != "ExternalName"
+}
+
+/// The pods behind a service that can be reached, or could.
+pub(super) fn pods<'a>(cluster: &'a Cluster, service: &'a Value) -> impl Iterator<Item = &'a Value> {
+    let selector = service.at(&["spec", "selector"]);
+    cluster.list("pods", Some(service.namespace())).map(|(_, pod)| pod).filter(move |pod| {
+        labels::matches_map(selector, pod.labels())
+            && !pod.at(&["status", "podIP"]).is_empty()
+            && !matches!(pod.at(&["status", "phase"]).str_or_empty(), "Succeeded" | "Failed")
+    })
+}
+
+/// The ports of a service on one pod, names resolved.
+pub(super) fn ports(service: &Value, pod: &Value) -> Vec<Value> {
+    let ports = service.at(&["spec", "ports"]).items().iter();
+    ports
+        .filter_map(|port| {
+            let protocol = port.at(&["protocol"]).as_str().unwrap_or("TCP");
+            let number = match port.at(&["targetPort"]) {
+                Value::Int(number) if *number != 0 => *number,
+                Value::String(name) if name.parse::<i64>().is_err() => named_port(pod, name, protocol)?,
+                Value::String(number) => number.parse().ok()?,
+                _ => port.at(&["port"]).as_int()?,
+            };
+            let mut found = doc!({
+                "name": (port.at(&["name"]).str_or_empty()), "port": (number), "protocol": (protocol),
+            });
+            if let Some(application) = port.get("appProtocol") {
+                found.set(&["appProtocol"], application);
+            }
+            Some(found)
+        })
+        .collect()
+}
+
+fn named_port(pod: &Value, name: &str, protocol: &str) -> Option<i64> {
+    let sidecars =
+        pod.at(&["spec", "initContainers"]).items().iter().filter(|one| one.at(&["restartPolicy"]) == "Always");
+    let mut ports =
+        pod.at(&["spec", "containers"]).items().iter().chain(sidecars).flat_map(|one| one.at(&["ports"]).items());
+    let port = ports
+        .find(|port| port.at(&["name"]) == name && port.at(&["protocol"]).as_str().unwrap_or("TCP") == protocol)?;
+    port.at(&["containerPort"]).as_int()
+}
+
+fn endpoint(cluster: &Cluster, service: &Value, pod: &Value, family: &str) -> Option<Value> {
+    let ips = pod.at(&["status", "podIPs"]).items().iter().filter_map(|entry| entry.at(&["ip"]).as_str());
+    let mut ips = ips.chain(pod.at(&["status", "podIP"]).as_str());
+    let ip = ips.find(|ip| ip.contains(':') == (family == "IPv6"))?;
+    let (serving, terminating) = (pod.condition_is_true("Ready"), pod.is_terminating());
+    let ready = service.at(&["spec", "publishNotReadyAddresses"]).is_true() || (serving && !terminating);
+    let mut endpoint = doc!({
+        "addresses": [(ip)],
+        "conditions": {"ready": (ready), "serving": (serving), "terminating": (terminating)},
+        "targetRef": {"kind": "Pod", "name": (pod.name()), "namespace": (pod.namespace()), "uid": (pod.uid())},
+    });
+    let hostname = pod.at(&["spec", "hostname"]);
+    if !hostname.is_empty() && *pod.at(&["spec", "subdomain"]) == *service.name() {
+        endpoint.set(&["hostname"], hostname);
+    }
+    if let Some(name) = pod.at(&["spec", "nodeName"]).as_text().filter(|name| !name.is_empty()) {
+        endpoint.set(&["nodeName"], name);
+        let node = cluster.get(&ObjectKey::new("nodes", "", name.clone()));
+        if let Some(zone) = node.and_then(|node| node.label("topology.kubernetes.io/zone")) {
+            endpoint.set(&["zone"], zone);
+            let near = service.at(&["spec", "trafficDistribution"]).str_or_empty();
+            if ready && matches!(near, "PreferClose" | "PreferSameZone" | "PreferSameNode") {
+                endpoint.set(&["hints", "forZones"], doc!([{"name": (zone)}]));
+            }
+            if ready && near == "PreferSameNode" {
+                endpoint.set(&["hints", "forNodes"], doc!([{"name": (name)}]));
+            }
+        }
+    }
+    Some(endpoint)
+}
+
+fn is_ours(slice: &Value) -> bool {
+    slice.label(MANAGED_BY) == Some(MANAGER)
+}
+
+fn target(endpoint: &Value) -> &str {
+    endpoint.at(&["targetRef", "uid"]).str_or_empty()
+}
+
+/// Brings a service's slices of one address family in step, and touches only those that are not.
+fn keep(cluster: &mut Cluster, service: &Value, family: &str) {
+    // What there should be: by ports (as JSON, which is a key), the endpoints by their pod's uid.
+    let mut wanted: BTreeMap<String, (Value, BTreeMap<String, Value>)> = BTreeMap::new();
+    for pod in pods(cluster, service) {
+        let Some(endpoint) = endpoint(cluster, service, pod, family) else { continue };
+        let ports = Value::from(ports(service, pod));
+        let group = wanted.entry(ports.to_json()).or_insert_with(|| (ports, BTreeMap::new()));
+        group.1.insert(target(&endpoint).to_owned(), endpoint);
+    }
+    // Of services with many dependents only the slices are looked at.
+    let mine: Vec<(ObjectKey, Value)> = cluster
+        .list(SLICES, Some(service.namespace()))
+        .filter(|(_, slice)| {
+            is_ours(slice)
+                && slice.label(SERVICE_NAME) == Some(service.name())
+                && slice.at(&["addressType"]) == family
+                && !slice.is_terminating()
+        })
+        .map(|(key, slice)| (key.clone(), slice.clone()))
+        .collect();
+    let nothing = wanted.is_empty();
+    let (mut kept, mut empty) = (0_usize, Vec::new());
+    for (key, slice) in mine {
+        let mut new = slice.clone();
+        match wanted.get_mut(&slice.at(&["ports"]).to_json()) {
+            Some((_, group)) => fill(&mut new, group),
+            None => new.set(&["endpoints"], Value::Null),
+        }
+        // A slice without endpoints stays only where there are none at all.
+        if new.at(&["endpoints"]).is_empty() && (!nothing || kept > 0) {
+            empty.push((key, new));
+            continue;
+        }
+        kept += 1;
+        if nothing {
+            new.set(&["ports"], Value::Null);
+        }
+        label(&mut new, service);
+        // An empty list and none are the same to readers: no reason to write.
+        if new.at(&["endpoints"]).is_empty() && slice.at(&["endpoints"]).is_empty() {
+            new.set(&["endpoints"], slice.at(&["endpoints"]));
+            new.set(&["ports"], slice.at(&["ports"]));
+        }
+        if new != slice {
+            write(cluster, &key, new);
+        }
+    }
+    let mut left: Vec<(Value, Vec<Value>)> = Vec::new();
+    for (ports, group) in wanted.into_values() {
+        let endpoints: Vec<Value> = group.into_values().collect();
+        left.extend(endpoints.chunks(SLICE_SIZE).map(|chunk| (ports.clone(), chunk.to_vec())));
+    }
+    if nothing && kept == 0 {
+        left.push((Value::Null, Vec::new()));
+    }
+    for (ports, endpoints) in left {
+        // A slice that lost its endpoints takes others before a new one is made.
+        if let Some((key, mut slice)) = empty.pop() {
+            slice.set(&["ports"], ports);
+            slice.set(&["endpoints"], endpoints);
+            label(&mut slice, service);
+            write(cluster, &key, slice);
+        } else {
+            make(cluster, service, family, ports, endpoints);
+        }
+    }
+    for (key, _) in empty {
+        let _ = CLIENT.delete(cluster, &key, &Deletion::default());
+    }
+}
+
+fn write(cluster: &mut Cluster, key: &ObjectKey, new: Value) {
+    let now = time::format(cluster.now());
+    let _ = CLIENT.update(cluster, key, |slice| {
+        *slice = new;
+        slice.set(&["metadata", "annotations", TRIGGER], now);
+    });
+}
+
+/// Updates the endpoints of a slice, drops those that are gone, and adds as many new ones as there is room for. What
+/// found its place is taken out of `group`.
+fn fill(slice: &mut Value, group: &mut BTreeMap<String, Value>) {
+    let mut endpoints: Vec<Value> =
+        slice.at(&["endpoints"]).items().iter().filter_map(|have| group.remove(target(have))).collect();
+    while endpoints.len() < SLICE_SIZE
+        && let Some((_, next)) = group.pop_first()
+    {
+        endpoints.push(next);
+    }
+    if endpoints.as_slice() != slice.at(&["endpoints"]).items() {
+        slice.set(&["endpoints"], endpoints);
+    }
+}
+
+/// The labels that a slice takes from its service, and those that say whose it is.
+fn label(slice: &mut Value, service: &Value) {
+    let mut labels = service.labels().clone();
+    labels.object().retain(|key, _| key != MANAGED_BY && key != SERVICE_NAME && key != HEADLESS);
+    labels.set(&[MANAGED_BY], MANAGER);
+    labels.set(&[SERVICE_NAME], service.name());
+    if service.at(&["spec", "clusterIP"]) == "None" {
+        labels.set(&[HEADLESS], "");
+    }
+    if *slice.labels() != labels {
+        slice.set(&["metadata", "labels"], labels);
+    }
+}
+
+fn make(cluster: &mut Cluster, service: &Value, family: &str, ports: Value, endpoints: Vec<Value>) {
+    let mut slice = doc!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": (family),
+        "endpoints": null, "ports": (ports),
+        "metadata": {
+            "generateName": (format!("{}-", service.name())), "namespace": (service.namespace()),
+            "annotations": {(TRIGGER): (time::format(cluster.now()))},
+            "ownerReferences": [{
+                "apiVersion": "v1", "kind": "Service", "name": (service.name()), "uid": (service.uid()),
+                "controller": true, "blockOwnerDeletion": true,
+            }],
+        },
+    });
+    if !endpoints.is_empty() {
+        slice.set(&["endpoints"], endpoints);
+    }
+    label(&mut slice, service);
+    let _ = CLIENT.create(cluster, SLICES, slice);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{cluster, create, delete, edit, pod, story};
+
+    /// Each endpoint's pod with `r`eady, `s`erving, `t`erminating, and the ports.
+    fn line(slice: &Value) -> String {
+        let flag = |endpoint: &Value, name: &str| {
+            if endpoint.at(&["conditions", name]).is_true() { name.get(..1).unwrap_or("") } else { "" }.to_owned()
+        };
+        let endpoints = slice.at(&["endpoints"]).items().iter().map(|endpoint| {
+            let flags = ["ready", "serving", "terminating"].map(|name| flag(endpoint, name)).concat();
+            format!("{} {flags}", endpoint.at(&["targetRef", "name"]).str_or_empty())
+        });
+        let ports = slice.at(&["ports"]).items().iter().map(|port| format!(":{}", port.at(&["port"])));
+        format!("{}{}", endpoints.collect::<Vec<_>>().join(", "), ports.collect::<String>())
+    }
+
+    fn said(cluster: &mut Cluster, seconds: u64) -> Vec<String> {
+        let lines = story(cluster, seconds, SLICES, line);
+        let bare = |line: &String| {
+            let (at, rest) = line.split_once(' ')?;
+            Some(format!("{at} {}", rest.split_once(": ")?.1))
+        };
+        lines.iter().filter_map(bare).collect()
+    }
+
+    fn shop() -> Cluster {
+        let mut cluster = cluster(&["4"]);
+        create(
+            &mut cluster,
+            "services",
+            doc!({
+                "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"},
+                "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]},
+            }),
+        );
+        cluster
+    }
+
+    fn web(name: &str, port: i64) -> Value {
+        let mut pod = pod(name);
+        pod.set(&["metadata", "labels"], doc!({"app": "web"}));
+        let ports = doc!([{"name": "http", "containerPort": (port)}]);
+        pod.set(&["spec", "containers"], doc!([{"name": "app", "image": "app:1", "ports": (ports)}]));
+        pod
+    }
+
+    #[test]
+    fn a_slice_follows_its_pods_from_nothing_to_ready_to_terminating_to_gone() {
+        let mut cluster = shop();
+        assert_eq!(said(&mut cluster, 1), ["0 "]);
+        create(&mut cluster, "pods", web("a", 8080));
+        assert_eq!(said(&mut cluster, 9), ["1800 a rs:8080"]);
+        delete(&mut cluster, "pods", "shop", "a", None);
+        assert_eq!(said(&mut cluster, 9), ["10000 a st:8080", "10300 "]);
+        assert_eq!(cluster.next_due(), None);
+    }
+
+    #[test]
+    fn pods_whose_named_ports_differ_stand_in_slices_of_their_own() {
+        let mut cluster = shop();
+        create(&mut cluster, "pods", web("a", 8080));
+        create(&mut cluster, "pods", web("b", 9090));
+        said(&mut cluster, 9);
+        let mut slices: Vec<String> = cluster.list(SLICES, Some("shop")).map(|(_, slice)| line(slice)).collect();
+        slices.sort();
+        assert_eq!(slices, ["a rs:8080", "b rs:9090"]);
+    }
+
+    #[test]
+    fn what_does_not_show_in_a_slice_writes_none() {
+        let mut cluster = shop();
+        create(&mut cluster, "pods", web("a", 8080));
+        said(&mut cluster, 9);
+        edit(&mut cluster, "pods", "shop", "a", |pod| pod.set(&["metadata", "annotations", "x"], "y"));
+        assert!(said(&mut cluster, 9).is_empty());
+    }
+
+    #[test]
+    fn a_new_service_has_endpoints_too_and_a_snapshot_without_them_gets_none() {
+        let mut cluster = shop();
+        create(&mut cluster, "pods", web("a", 8080));
+        said(&mut cluster, 9);
+        let key = ObjectKey::new("endpoints", "shop", "web");
+        let subsets = cluster.get(&key).map(|found| found.at(&["subsets"]).clone()).unwrap_or_default();
+        assert_eq!(subsets.items().len(), 1);
+        // As a snapshot without Endpoints: loaded, and nobody told.
+        let objects: Vec<(ObjectKey, Value)> = cluster
+            .objects()
+            .map(|(key, object)| (key.clone(), object.clone()))
+            .filter(|(have, _)| *have != key)
+            .collect();
+        let mut again = Cluster::new(cluster.schema.clone(), cluster.now(), 1);
+        for (key, object) in objects {
+            again.load(key, object);
+        }
+        create(&mut again, "pods", web("b", 8080));
+        again.advance(again.now() + std::time::Duration::from_secs(9));
+        assert_eq!(again.get(&key), None);
+    }
+}
