@@ -4,6 +4,7 @@
 //! Does not know: that it is a twin, or that a gate is watching.
 
 pub mod apiserver;
+pub mod build;
 pub mod cluster;
 pub mod controllers;
 pub mod json;

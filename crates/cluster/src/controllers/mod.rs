@@ -11,7 +11,10 @@ pub mod client;
 mod deployment;
 mod endpoints;
 mod endpointslice;
+mod namespace;
+mod persistentvolume;
 mod replicaset;
+mod serviceaccount;
 
 use std::time::Duration;
 
@@ -65,6 +68,9 @@ static ALL: &[&dyn Controller] = &[
     &replicaset::ReplicaSets,
     &endpoints::Endpoints,
     &endpointslice::EndpointSlices,
+    &namespace::Namespaces,
+    &persistentvolume::PersistentVolumes,
+    &serviceaccount::Furnisher,
 ];
 
 /// Tells every controller of a change.
