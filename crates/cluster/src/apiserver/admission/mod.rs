@@ -16,9 +16,6 @@ pub(super) fn create(cluster: &mut Cluster, key: &ObjectKey, object: &mut Value)
             priority(cluster, key, object)?;
             service_account(cluster, key, object)?;
             tolerations(object);
-            object.set(&["status", "phase"], "Pending");
-            let class = quality(object);
-            object.set(&["status", "qosClass"], class);
         }
         "persistentvolumeclaims" => {
             protect(object, "kubernetes.io/pvc-protection");
@@ -140,25 +137,6 @@ fn tolerations(pod: &mut Value) {
     }
 }
 
-/// `pkg/apis/core/v1/helper/qos`
-fn quality(pod: &Value) -> &'static str {
-    let (mut any, mut all) = (false, true);
-    let lists = ["containers", "initContainers"].map(|list| pod.at(&["spec", list]).items());
-    for container in lists.into_iter().flatten() {
-        for resource in ["cpu", "memory"] {
-            let value = |kind: &str| container.at(&["resources", kind, resource]).clone();
-            let (request, limit) = (value("requests"), value("limits"));
-            any |= !request.is_empty() || !limit.is_empty();
-            all &= !limit.is_empty() && (request.is_empty() || request == limit);
-        }
-    }
-    match (any, all) {
-        (false, _) => "BestEffort",
-        (true, true) => "Guaranteed",
-        (true, false) => "Burstable",
-    }
-}
-
 fn storage_class(cluster: &Cluster, claim: &mut Value) {
     const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
     if claim.find(&["spec", "storageClassName"]).is_some() {
@@ -205,5 +183,4 @@ fn addresses(cluster: &mut Cluster, service: &mut Value) {
         }
         service.set(&["spec", "ports"], ports);
     }
-    service.set(&["status", "loadBalancer"], doc!({}));
 }

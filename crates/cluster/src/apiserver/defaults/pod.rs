@@ -1,167 +1,189 @@
-//! The defaults of a pod's spec, wherever it stands.
+//! The defaults of pods, wherever they stand.
 //!
-//! Knows: `SetDefaults_PodSpec`, `SetDefaults_Container`, `SetDefaults_Probe` and their like.
-//! Does not know: which kind the spec stands in.
+//! Knows: `SetDefaults_Pod`, `SetDefaults_PodSpec`, `SetDefaults_Container`, `SetDefaults_Volume` and their like.
+//! Does not know: what admission adds to a pod (accounts, tolerations, priorities).
 
-use super::set_missing;
+use super::{change, set_missing, types};
 use crate::doc;
+use crate::quantity::Quantity;
 use crate::value::Value;
 
-/// Fills in a pod spec that stands at a path.
-pub(super) fn spec(object: &mut Value, path: &[&str]) {
-    let Some(old) = object.find(path) else { return };
-    if old.as_object().is_none() {
-        return;
+types! {
+    /// A pod itself, not one in a template: a template's pods get these when they are made.
+    POD: pod {
+        "spec"."enableServiceLinks" = true;
+        "status"."phase" = "Pending";
+    } [
+        "spec" => SPEC;
+    ]
+    SPEC: spec {
+        "dnsPolicy" = "ClusterFirst";
+        "restartPolicy" = "Always";
+        "securityContext" = {};
+        "terminationGracePeriodSeconds" = 30;
+        "schedulerName" = "default-scheduler";
+    } [
+        "containers" => CONTAINER;
+        "initContainers" => CONTAINER;
+        "ephemeralContainers" => CONTAINER;
+        "volumes" => VOLUME;
+    ]
+    TEMPLATE {} [
+        "spec" => SPEC;
+    ]
+    CONTAINER: container {
+        "terminationMessagePath" = "/dev/termination-log";
+        "terminationMessagePolicy" = "File";
+        "resources" = {};
+    } [
+        "ports" => PORT;
+        "env" => VARIABLE;
+        "livenessProbe" => PROBE;
+        "readinessProbe" => PROBE;
+        "startupProbe" => PROBE;
+        "lifecycle"."postStart"."httpGet" => HTTP;
+        "lifecycle"."preStop"."httpGet" => HTTP;
+    ]
+    PORT { "protocol" = "TCP"; }
+    VARIABLE {} [
+        "valueFrom"."fieldRef" => FIELD_REF;
+        "valueFrom"."fileKeyRef" => FILE_KEY_REF;
+    ]
+    FIELD_REF { "apiVersion" = "v1"; }
+    FILE_KEY_REF { "optional" = false; }
+    PROBE: probe {} [
+        "httpGet" => HTTP;
+        "grpc" => GRPC;
+    ]
+    HTTP {
+        "path" = "/";
+        "scheme" = "HTTP";
     }
-    let mut spec = old.clone();
-    for (field, value) in [
-        ("dnsPolicy", Value::from("ClusterFirst")),
-        ("restartPolicy", Value::from("Always")),
-        ("securityContext", doc!({})),
-        ("terminationGracePeriodSeconds", Value::from(30)),
-        ("schedulerName", Value::from("default-scheduler")),
-    ] {
-        set_missing(&mut spec, &[field], value);
+    GRPC { "service" = ""; }
+
+    VOLUME: volume {} [
+        "secret" => FILES;
+        "configMap" => FILES;
+        "downwardAPI" => FILES;
+        "projected" => PROJECTED;
+        "hostPath" => HOST_PATH;
+        "azureDisk" => AZURE_DISK;
+        "iscsi" => ISCSI;
+        "rbd" => RBD;
+        "scaleIO" => SCALE_IO;
+        "ephemeral"."volumeClaimTemplate"."spec" => CLAIM_SPEC;
+    ]
+    /// Files with modes, among them perhaps facts about the pod.
+    FILES { "defaultMode" = 420; } [
+        "items" => FILE;
+    ]
+    FILE {} [
+        "fieldRef" => FIELD_REF;
+    ]
+    PROJECTED { "defaultMode" = 420; } [
+        "sources" => PROJECTION;
+    ]
+    PROJECTION {} [
+        "serviceAccountToken" => TOKEN;
+        "downwardAPI"."items" => FILE;
+    ]
+    TOKEN { "expirationSeconds" = 3600; }
+    HOST_PATH { "type" = ""; }
+    AZURE_DISK {
+        "cachingMode" = "ReadWrite";
+        "fsType" = "ext4";
+        "kind" = "Shared";
+        "readOnly" = false;
     }
-    // Only a pod itself is given this; a template waits until a pod is made of it.
-    if path == ["spec"] {
-        set_missing(&mut spec, &["enableServiceLinks"], true);
+    ISCSI { "iscsiInterface" = "default"; }
+    RBD {
+        "pool" = "rbd";
+        "user" = "admin";
+        "keyring" = "/etc/ceph/keyring";
     }
-    mirror(&mut spec, "serviceAccountName", "serviceAccount");
-    let host_network = spec.at(&["hostNetwork"]).is_true();
-    each(&mut spec, "containers", |item| container(item, host_network));
-    each(&mut spec, "initContainers", |item| container(item, host_network));
-    each(&mut spec, "volumes", volume);
-    if *old != spec {
-        object.set(path, spec);
+    SCALE_IO {
+        "fsType" = "xfs";
+        "storageMode" = "ThinProvisioned";
     }
+    CLAIM_SPEC { "volumeMode" = "Filesystem"; }
 }
 
-/// Two names of one field: who sets one sets both.
-fn mirror(spec: &mut Value, name: &str, old_name: &str) {
-    let (new, old) = (spec.at(&[name]).clone(), spec.at(&[old_name]).clone());
-    if !new.is_empty() && old != new {
-        spec.set(&[old_name], new);
-    } else if new.is_empty() && !old.is_empty() {
-        spec.set(&[name], old);
-    }
-}
-
-fn each(spec: &mut Value, list: &str, change: impl Fn(&mut Value)) {
-    let Some(old) = spec.find(&[list]) else { return };
-    let mut new: Vec<Value> = old.items().to_vec();
-    new.iter_mut().for_each(change);
-    if new.as_slice() != old.items() {
-        spec.set(&[list], new);
-    }
-}
-
-fn container(container: &mut Value, host_network: bool) {
-    let pull = if is_latest(container.at(&["image"]).str_or_empty()) { "Always" } else { "IfNotPresent" };
-    for (field, value) in [
-        ("imagePullPolicy", Value::from(pull)),
-        ("terminationMessagePath", Value::from("/dev/termination-log")),
-        ("terminationMessagePolicy", Value::from("File")),
-        ("resources", doc!({})),
-    ] {
-        set_missing(container, &[field], value);
-    }
-    each(container, "ports", |port| {
-        set_missing(port, &["protocol"], "TCP");
-        if host_network && port.at(&["hostPort"]).is_empty() {
-            let same = port.at(&["containerPort"]).clone();
-            port.set(&["hostPort"], same);
-        }
-    });
-    each(container, "env", |entry| {
-        if entry.find(&["valueFrom", "fieldRef"]).is_some() {
-            set_missing(entry, &["valueFrom", "fieldRef", "apiVersion"], "v1");
-        }
-    });
-    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        if let Some(old) = container.find(&[name]) {
-            let mut new = old.clone();
-            probe(&mut new);
-            if *old != new {
-                container.set(&[name], new);
+/// A limit without a request asks for as much as it may have; on the node's own network a port is the node's port.
+fn pod(pod: &mut Value) {
+    let host_network = pod.at(&["spec", "hostNetwork"]).is_true();
+    for list in ["containers", "initContainers"] {
+        change(pod, &["spec", list], |container| {
+            let limits = container.at(&["resources", "limits"]).clone();
+            for (resource, limit) in limits.entries() {
+                set_missing(container, &["resources", "requests", resource], || limit.clone());
             }
-        }
+            if host_network {
+                change(container, &["ports"], |port| {
+                    let number = port.at(&["containerPort"]).clone();
+                    if port.at(&["hostPort"]).is_empty() && !number.is_empty() {
+                        port.set(&["hostPort"], number);
+                    }
+                });
+            }
+        });
     }
-    for hook in ["postStart", "preStop"] {
-        if container.find(&["lifecycle", hook, "httpGet"]).is_some() {
-            set_missing(container, &["lifecycle", hook, "httpGet", "scheme"], "HTTP");
-            set_missing(container, &["lifecycle", hook, "httpGet", "path"], "/");
-        }
-    }
-    // A limit without a request asks for as much as it may have.
-    let limits = container.at(&["resources", "limits"]).clone();
+    whole_pod_requests(pod);
+}
+
+/// A pod with limits of its own asks for what its containers ask for together, or as much as it may have.
+fn whole_pod_requests(pod: &mut Value) {
+    let limits = pod.at(&["spec", "resources", "limits"]).clone();
     for (resource, limit) in limits.entries() {
-        set_missing(container, &["resources", "requests", resource], limit.clone());
+        let requests = |list: &str| {
+            let containers = pod.at(&["spec", list]).items().iter();
+            containers.filter_map(|container| Quantity::of(container.at(&["resources", "requests", resource])))
+        };
+        let together: Quantity = requests("containers").sum();
+        let largest = requests("initContainers").max().unwrap_or_default();
+        let asked = together.max(largest);
+        let request = if asked.is_zero() { limit.clone() } else { asked.into() };
+        set_missing(pod, &["spec", "resources", "requests", resource], || request);
     }
+}
+
+/// Two names of one field: who sets one sets both. Of two that differ, the new name's wins.
+fn spec(spec: &mut Value) {
+    let (new, old) = (spec.at(&["serviceAccountName"]).clone(), spec.at(&["serviceAccount"]).clone());
+    if !new.is_empty() && old != new {
+        spec.set(&["serviceAccount"], new);
+    } else if new.is_empty() && !old.is_empty() {
+        spec.set(&["serviceAccountName"], old);
+    }
+}
+
+fn container(container: &mut Value) {
+    let policy = pull_policy(container.at(&["image"]).str_or_empty());
+    set_missing(container, &["imagePullPolicy"], || Value::from(policy));
+}
+
+/// An image whose tag moves is asked for each time.
+fn pull_policy(image: &str) -> &'static str {
+    let untagged = image.rsplit('/').next().is_some_and(|last| !last.contains(':'));
+    let latest = !image.is_empty() && !image.contains('@') && (untagged || image.ends_with(":latest"));
+    if latest { "Always" } else { "IfNotPresent" }
 }
 
 fn probe(probe: &mut Value) {
-    for (field, value) in
-        [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
-    {
+    let numbers = [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)];
+    for (field, value) in numbers {
         if probe.at(&[field]).is_empty() {
             probe.set(&[field], value);
         }
     }
-    if probe.find(&["httpGet"]).is_some() {
-        set_missing(probe, &["httpGet", "scheme"], "HTTP");
-        set_missing(probe, &["httpGet", "path"], "/");
-    }
-    if probe.find(&["grpc"]).is_some() {
-        set_missing(probe, &["grpc", "service"], "");
-    }
 }
 
-/// Whether an image names no version, so that it has to be asked for each time.
-fn is_latest(image: &str) -> bool {
-    if image.contains('@') {
-        return false;
-    }
-    let last = image.rsplit('/').next().unwrap_or(image);
-    last.split_once(':').is_none_or(|(_, tag)| tag == "latest")
-}
-
+/// A volume of no type is a scratch directory.
 fn volume(volume: &mut Value) {
-    for kind in ["secret", "configMap", "downwardAPI", "projected"] {
-        if volume.find(&[kind]).is_some() {
-            set_missing(volume, &[kind, "defaultMode"], 420);
-        }
-    }
-    if volume.find(&["hostPath"]).is_some() {
-        set_missing(volume, &["hostPath", "type"], "");
-    }
-    if let Some(old) = volume.find(&["projected", "sources"]) {
-        let mut new: Vec<Value> = old.items().to_vec();
-        for source in &mut new {
-            if source.find(&["serviceAccountToken"]).is_some() {
-                set_missing(source, &["serviceAccountToken", "expirationSeconds"], 3600);
-            }
-            each_item(source);
-        }
-        if new.as_slice() != old.items() {
-            volume.set(&["projected", "sources"], new);
-        }
-    }
-    let only_name = volume.entries().len() == 1;
-    if only_name {
+    if volume.entries().iter().all(|(key, value)| key == "name" || value.is_null()) {
         volume.set(&["emptyDir"], doc!({}));
     }
-}
-
-fn each_item(source: &mut Value) {
-    let Some(old) = source.find(&["downwardAPI", "items"]) else { return };
-    let mut new: Vec<Value> = old.items().to_vec();
-    for item in &mut new {
-        if item.find(&["fieldRef"]).is_some() {
-            set_missing(item, &["fieldRef", "apiVersion"], "v1");
-        }
-    }
-    if new.as_slice() != old.items() {
-        source.set(&["downwardAPI", "items"], new);
+    let policy = volume.find(&["image"]).map(|image| pull_policy(image.at(&["reference"]).str_or_empty()));
+    if let Some(policy) = policy {
+        set_missing(volume, &["image", "pullPolicy"], || Value::from(policy));
     }
 }

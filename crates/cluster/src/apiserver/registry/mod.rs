@@ -122,6 +122,7 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     }
     defaults::apply(resource, &mut object);
     admission::create(cluster, &key, &mut object)?;
+    defaults::prepare_create(resource, &mut object);
     if let Some(typed) = known.as_ref().and_then(|known| known.ty().as_go(&object)) {
         object = typed;
     }
@@ -191,6 +192,7 @@ pub fn update(
     }
     if part == Part::Main {
         defaults::apply(&key.resource, &mut object);
+        defaults::prepare_update(&key.resource, &mut object, &old);
         let counts = strategy::counts_generations(&key.resource, &object);
         if counts && strategy::wanted(&object) != strategy::wanted(&old) {
             object.set(&["metadata", "generation"], old.generation() + 1);

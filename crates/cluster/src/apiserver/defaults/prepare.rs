@@ -1,0 +1,82 @@
+//! What the server makes of an object besides its defaults, before it is checked (`PrepareForCreate`, `PrepareForUpdate`).
+//!
+//! Knows: the fields of built-in kinds that follow from the object itself, or from what it was.
+//! Does not know: the cluster, or what every kind has (names, uids, generations): the registry writes those.
+
+use super::quality::quality;
+use super::service;
+use crate::doc;
+use crate::value::Value;
+
+/// How many times a DaemonSet's template has changed, kept from the days before `metadata.generation`.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// A new object, with its uid.
+pub(in crate::apiserver) fn prepare_create(resource: &str, object: &mut Value) {
+    match resource {
+        "pods" => {
+            let class = quality(object);
+            object.set(&["status"], doc!({"phase": "Pending", "qosClass": (class)}));
+        }
+        "namespaces" => {
+            if !object.at(&["spec", "finalizers"]).items().iter().any(|have| have == "kubernetes") {
+                object.make(&["spec", "finalizers"]).array().push(Value::from("kubernetes"));
+            }
+            object.set(&["status"], doc!({"phase": "Active"}));
+        }
+        "services" => {
+            service::families(object);
+            object.set(&["status"], doc!({"loadBalancer": {}}));
+        }
+        "daemonsets.apps" => object.set(&["metadata", "annotations", TEMPLATE_GENERATION], "1"),
+        "jobs.batch" => generate_selector(object),
+        _ => {}
+    }
+}
+
+/// A change of all but the status.
+pub(in crate::apiserver) fn prepare_update(resource: &str, object: &mut Value, old: &Value) {
+    match resource {
+        "services" => service::keep(object, old),
+        "daemonsets.apps" => {
+            let have = old.annotation(TEMPLATE_GENERATION).and_then(|count| count.parse().ok()).unwrap_or(1_i64);
+            let changed = object.at(&["spec", "template"]) != old.at(&["spec", "template"]);
+            let count = if changed { have + 1 } else { have }.to_string();
+            if object.annotation(TEMPLATE_GENERATION) != Some(&count) {
+                object.set(&["metadata", "annotations", TEMPLATE_GENERATION], count);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A job's pods are told from others' by its own uid, unless it says that it knows better.
+fn generate_selector(job: &mut Value) {
+    if job.at(&["spec", "manualSelector"]).is_true() {
+        return;
+    }
+    // A job without labels shares its template's, those to come included.
+    let template = job.at(&["spec", "template", "metadata", "labels"]);
+    let shares = job.labels().is_empty() || job.labels().same(template);
+    let (uid, name) = (job.uid().to_owned(), job.name().to_owned());
+    let labels = [
+        ("batch.kubernetes.io/controller-uid", &uid),
+        ("batch.kubernetes.io/job-name", &name),
+        ("controller-uid", &uid),
+        ("job-name", &name),
+    ];
+    for (label, value) in labels {
+        let place = job.make(&["spec", "template", "metadata", "labels", label]);
+        if place.is_null() {
+            *place = Value::from(value);
+        }
+    }
+    let selected = job.make(&["spec", "selector", "matchLabels", "batch.kubernetes.io/controller-uid"]);
+    if selected.is_null() {
+        *selected = Value::from(uid);
+    }
+    if shares {
+        let labels = job.at(&["spec", "template", "metadata", "labels"]).clone();
+        job.set(&["metadata", "labels"], labels);
+    }
+}
