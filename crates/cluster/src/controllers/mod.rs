@@ -11,6 +11,7 @@ pub mod client;
 mod deployment;
 mod endpoints;
 mod endpointslice;
+mod garbagecollector;
 mod namespace;
 mod persistentvolume;
 mod replicaset;
@@ -71,6 +72,7 @@ static ALL: &[&dyn Controller] = &[
     &namespace::Namespaces,
     &persistentvolume::PersistentVolumes,
     &serviceaccount::Furnisher,
+    &garbagecollector::Garbage,
 ];
 
 /// Tells every controller of a change.
