@@ -14,9 +14,9 @@ pub mod object;
 pub mod quantity;
 pub mod scheduler;
 pub mod schema;
+pub mod snapshot;
 #[cfg(test)]
 mod testing;
-pub mod snapshot;
 pub mod time;
 pub mod value;
 

@@ -13,7 +13,9 @@ mod endpoints;
 mod endpointslice;
 mod garbagecollector;
 mod namespace;
+mod node;
 mod persistentvolume;
+mod poddisruptionbudget;
 mod replicaset;
 mod serviceaccount;
 
@@ -73,6 +75,10 @@ static ALL: &[&dyn Controller] = &[
     &persistentvolume::PersistentVolumes,
     &serviceaccount::Furnisher,
     &garbagecollector::Garbage,
+    &poddisruptionbudget::Disruptions,
+    &node::NodeLifecycle,
+    &node::TaintEviction,
+    &node::PodGarbage,
 ];
 
 /// Tells every controller of a change.

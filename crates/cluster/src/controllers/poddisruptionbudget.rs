@@ -1,0 +1,233 @@
+//! The disruption controller: how many pods of a budget may be evicted now.
+//!
+//! Knows: `pkg/controller/disruption`.
+//! Does not know: who evicts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::client::Client;
+use super::{Controller, Next};
+use crate::apiserver::registry::set_condition;
+use crate::cluster::{Change, Cluster};
+use crate::doc;
+use crate::labels;
+use crate::object::ObjectKey;
+use crate::schema::split_api_version;
+use crate::time;
+use crate::value::Value;
+
+const CLIENT: Client = Client::controller("disruption-controller");
+const BUDGETS: &str = "poddisruptionbudgets.policy";
+/// So long an eviction counts as under way though its pod is not seen to go.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The controller.
+pub(super) struct Disruptions;
+
+impl Controller for Disruptions {
+    fn name(&self) -> &'static str {
+        CLIENT.name
+    }
+
+    fn notice(&self, cluster: &Cluster, change: &Change, look: &mut dyn FnMut(ObjectKey)) {
+        if change.key.is(BUDGETS) {
+            return look(change.key.clone());
+        }
+        if !change.key.is("pods") {
+            return;
+        }
+        let shown = |pod: &Value| (pod.labels().clone(), pod.is_terminating(), pod.condition_is_true("Ready"));
+        let (before, after) = (change.before.as_ref(), change.after.as_ref());
+        if before.map(shown) == after.map(shown) {
+            return;
+        }
+        for (key, budget) in cluster.list(BUDGETS, Some(&change.key.namespace)) {
+            let selector = budget.at(&["spec", "selector"]);
+            let covers = |pod: Option<&Value>| pod.is_some_and(|pod| labels::matches(selector, pod.labels()));
+            if covers(before) || covers(after) {
+                look(key.clone());
+            }
+        }
+    }
+
+    fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
+        let Some(budget) = cluster.get(key).cloned() else { return Next::Done };
+        let pods: Vec<Value> = cluster
+            .list("pods", Some(&key.namespace))
+            .map(|(_, pod)| pod)
+            .filter(|pod| labels::matches(budget.at(&["spec", "selector"]), pod.labels()))
+            .cloned()
+            .collect();
+        let (expected, desired) = expectation(cluster, &budget, &pods);
+        let (disrupted, next) = under_way(cluster, &budget, &pods);
+        let healthy = pods.iter().filter(|pod| {
+            !pod.is_terminating() && disrupted.get(pod.name()).is_none() && pod.condition_is_true("Ready")
+        });
+        let healthy = i64::try_from(healthy.count()).unwrap_or(i64::MAX);
+        let allowed = if expected <= 0 { 0 } else { (healthy - desired).max(0) };
+        let now = time::format(cluster.now());
+        let generation = budget.generation();
+        let _ = CLIENT.update_status(cluster, key, |budget| {
+            for (field, number) in [
+                ("currentHealthy", healthy),
+                ("desiredHealthy", desired),
+                ("disruptionsAllowed", allowed),
+                ("expectedPods", expected),
+                ("observedGeneration", generation),
+            ] {
+                budget.set(&["status", field], number);
+            }
+            if !disrupted.is_empty() {
+                budget.set(&["status", "disruptedPods"], disrupted);
+            } else if budget.find(&["status", "disruptedPods"]).is_some() {
+                budget.remove(&["status", "disruptedPods"]);
+            }
+            let (status, reason) = if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
+            set_condition(
+                budget,
+                &now,
+                doc!({
+                    "type": "DisruptionAllowed", "status": (status), "reason": (reason), "message": "",
+                    "observedGeneration": (generation),
+                }),
+            );
+        });
+        next
+    }
+}
+
+/// Evictions that were granted and whose pods have not begun to go; and when the first of them is given up.
+fn under_way(cluster: &Cluster, budget: &Value, pods: &[Value]) -> (Value, Next) {
+    let (now, mut kept, mut next) = (cluster.now(), doc!({}), Next::Done);
+    for (name, since) in budget.at(&["status", "disruptedPods"]).entries() {
+        let Some(until) = since.as_str().and_then(time::parse).map(|since| since + PATIENCE) else { continue };
+        let there = pods.iter().any(|pod| pod.name() == name.as_str() && !pod.is_terminating());
+        if !there || until <= now {
+            continue;
+        }
+        kept.set(&[name.as_str()], since);
+        let wait = until.since(now);
+        next = match next {
+            Next::After(sooner) if sooner < wait => next,
+            _ => Next::After(wait),
+        };
+    }
+    (kept, next)
+}
+
+/// How many pods there should be, and how many of them must be healthy.
+fn expectation(cluster: &Cluster, budget: &Value, pods: &[Value]) -> (i64, i64) {
+    let spec = budget.at(&["spec"]);
+    let most = spec.at(&["maxUnavailable"]);
+    if !most.is_null() {
+        let expected = scale(cluster, pods);
+        return (expected, (expected - share(most, expected)).max(0));
+    }
+    match spec.at(&["minAvailable"]) {
+        Value::Int(least) => (i64::try_from(pods.len()).unwrap_or(i64::MAX), *least),
+        Value::Null => (i64::try_from(pods.len()).unwrap_or(i64::MAX), 0),
+        least => {
+            let expected = scale(cluster, pods);
+            (expected, share(least, expected))
+        }
+    }
+}
+
+/// A number, or a percentage of another, rounded up.
+fn share(value: &Value, of: i64) -> i64 {
+    match value {
+        Value::Int(number) => *number,
+        other => {
+            let percent: i64 = other.str_or_empty().trim_end_matches('%').parse().unwrap_or(0);
+            (of * percent + 99) / 100
+        }
+    }
+}
+
+/// How many pods the controllers of these pods are asked for, all together.
+fn scale(cluster: &Cluster, pods: &[Value]) -> i64 {
+    let mut controllers: BTreeMap<String, i64> = BTreeMap::new();
+    for pod in pods {
+        if let Some((uid, replicas)) = replicas_of(cluster, pod) {
+            controllers.insert(uid, replicas);
+        }
+    }
+    controllers.values().sum()
+}
+
+fn replicas_of(cluster: &Cluster, pod: &Value) -> Option<(String, i64)> {
+    let found = controller(cluster, pod)?;
+    // A ReplicaSet of a Deployment speaks for the whole of it, while one replaces another.
+    let above = if found.kind() == "ReplicaSet" { controller(cluster, found) } else { None };
+    let found = above.unwrap_or(found);
+    let replicas = found.at(&["spec", "replicas"]).as_int();
+    let default = matches!(found.kind(), "Deployment" | "ReplicaSet" | "StatefulSet" | "ReplicationController");
+    Some((found.uid().to_owned(), replicas.or(default.then_some(1))?))
+}
+
+fn controller<'a>(cluster: &'a Cluster, object: &Value) -> Option<&'a Value> {
+    let owner = object.controller()?;
+    let (group, version) = split_api_version(owner.api_version());
+    let kind = cluster.schema.by_kind(group, version, owner.kind())?;
+    let key = ObjectKey::new(kind.id(), object.namespace(), owner.name());
+    cluster.get(&key).filter(|found| found.uid() == owner.uid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{cluster, create, pod, story};
+
+    fn status(spec: Value, bare: usize) -> String {
+        let mut cluster = cluster(&["8"]);
+        let template = doc!({
+            "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "app", "image": "app:1"}]},
+        });
+        create(
+            &mut cluster,
+            "replicasets.apps",
+            doc!({
+                "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "web", "namespace": "shop"},
+                "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": (template)},
+            }),
+        );
+        for at in 0..bare {
+            let mut pod = pod(&format!("bare-{at}"));
+            pod.set(&["metadata", "labels"], doc!({"app": "bare"}));
+            create(&mut cluster, "pods", pod);
+        }
+        let mut spec = spec;
+        spec.set(&["selector", "matchLabels", "app"], if bare > 0 { "bare" } else { "web" });
+        create(
+            &mut cluster,
+            BUDGETS,
+            doc!({
+                "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web", "namespace": "shop"},
+                "spec": (spec),
+            }),
+        );
+        story(&mut cluster, 60, "pods", |_| String::new());
+        let budget = cluster.get(&ObjectKey::new(BUDGETS, "shop", "web")).cloned().unwrap_or_default();
+        let number = |field: &str| budget.at(&["status", field]).as_int().unwrap_or(-1);
+        let numbers = ["expectedPods", "desiredHealthy", "currentHealthy", "disruptionsAllowed"].map(number);
+        let reason = budget.condition("DisruptionAllowed").map_or("", |found| found.at(&["reason"]).str_or_empty());
+        format!("{numbers:?} {reason}")
+    }
+
+    #[test]
+    fn a_budget_says_how_many_pods_may_be_evicted() {
+        for (spec, bare, want) in [
+            (doc!({"minAvailable": 2}), 0, "[3, 2, 3, 1] SufficientPods"),
+            (doc!({"minAvailable": 3}), 0, "[3, 3, 3, 0] InsufficientPods"),
+            (doc!({"minAvailable": "50%"}), 0, "[3, 2, 3, 1] SufficientPods"),
+            (doc!({"maxUnavailable": 1}), 0, "[3, 2, 3, 1] SufficientPods"),
+            (doc!({"maxUnavailable": "30%"}), 0, "[3, 2, 3, 1] SufficientPods"),
+            // Nobody says how many pods without a controller there should be.
+            (doc!({"maxUnavailable": "50%"}), 2, "[0, 0, 2, 0] InsufficientPods"),
+        ] {
+            let said = status(spec.clone(), bare);
+            assert_eq!(said, want, "{spec}");
+        }
+    }
+}
