@@ -102,11 +102,17 @@ mod tests {
         let pods = doc!({"apiVersion": "v1", "kind": "PodList", "items": [
             {"metadata": {"name": "p", "namespace": "shop", "creationTimestamp": "2026-11-24T07:29:46Z", "resourceVersion": "41"}},
         ]});
-        let cluster = load([doc!({"kind": "List", "apiVersion": "v1", "items": [(custom), (definition)]}), pods], None, 0);
+        let cluster =
+            load([doc!({"kind": "List", "apiVersion": "v1", "items": [(custom), (definition)]}), pods], None, 0);
         let keys: Vec<String> = cluster.objects().map(|(key, _)| key.to_string()).collect();
         assert_eq!(
             keys,
-            ["customresourcedefinitions.apiextensions.k8s.io/demos.demo.io", "demos.demo.io/shop/a", "namespaces/shop", "pods/shop/p"]
+            [
+                "customresourcedefinitions.apiextensions.k8s.io/demos.demo.io",
+                "demos.demo.io/shop/a",
+                "namespaces/shop",
+                "pods/shop/p"
+            ]
         );
         assert_eq!(time::format(cluster.now()), "2026-11-24T07:29:46Z");
         assert_eq!(cluster.version(), 41);

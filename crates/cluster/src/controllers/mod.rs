@@ -12,12 +12,15 @@ mod deployment;
 mod endpoints;
 mod endpointslice;
 mod garbagecollector;
+mod horizontalpodautoscaler;
 mod namespace;
 mod node;
 mod persistentvolume;
 mod poddisruptionbudget;
 mod replicaset;
+pub(crate) mod resourcequota;
 mod serviceaccount;
+mod ttlafterfinished;
 
 use std::time::Duration;
 
@@ -79,6 +82,9 @@ static ALL: &[&dyn Controller] = &[
     &node::NodeLifecycle,
     &node::TaintEviction,
     &node::PodGarbage,
+    &horizontalpodautoscaler::Autoscalers,
+    &resourcequota::ResourceQuotas,
+    &ttlafterfinished::TtlAfterFinished,
 ];
 
 /// Tells every controller of a change.
