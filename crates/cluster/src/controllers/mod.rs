@@ -8,6 +8,7 @@
 
 mod children;
 pub mod client;
+mod clusterroleaggregation;
 mod deployment;
 mod endpoints;
 mod endpointslice;
@@ -85,6 +86,7 @@ static ALL: &[&dyn Controller] = &[
     &horizontalpodautoscaler::Autoscalers,
     &resourcequota::ResourceQuotas,
     &ttlafterfinished::TtlAfterFinished,
+    &clusterroleaggregation::Aggregation,
 ];
 
 /// Tells every controller of a change.

@@ -96,8 +96,7 @@ fn change(object: &mut Value, path: &[&str], change: impl Fn(&mut Value)) {
             let news: Vec<Option<Value>> =
                 items.iter().map(|item| item.as_object().and_then(|_| changed(item))).collect();
             if news.iter().any(Option::is_some) {
-                let list: Value =
-                    items.iter().zip(news).map(|(old, new)| new.unwrap_or_else(|| old.clone())).collect();
+                let list: Value = items.iter().zip(news).map(|(old, new)| new.unwrap_or_else(|| old.clone())).collect();
                 object.set(path, list);
             }
         }

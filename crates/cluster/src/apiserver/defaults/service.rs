@@ -155,9 +155,10 @@ pub(super) fn keep(service: &mut Value, old: &Value) {
 fn keep_node_ports(service: &mut Value, old: &Value) {
     let handed_out = old.at(&["spec", "ports"]).clone();
     change(service, &["spec", "ports"], |port| {
-        let same = handed_out.items().iter().find(|old| {
-            ["port", "protocol"].iter().all(|field| old.at(&[field]) == port.at(&[field]))
-        });
+        let same = handed_out
+            .items()
+            .iter()
+            .find(|old| ["port", "protocol"].iter().all(|field| old.at(&[field]) == port.at(&[field])));
         if let Some(old) = same.filter(|_| port.at(&["nodePort"]).is_empty()) {
             let number = old.at(&["nodePort"]).clone();
             if !number.is_empty() {

@@ -185,10 +185,7 @@ fn a_service_is_given_what_its_type_has() {
     let selecting = made(doc!({"clusterIP": "None", "selector": {"a": "b"}}));
     assert_eq!(selecting.at(&["spec", "ipFamilies"]), &doc!(["IPv4"]));
     let external = made(doc!({"type": "ExternalName", "externalName": "x"}));
-    assert_eq!(
-        external.at(&["spec"]),
-        &doc!({"type": "ExternalName", "externalName": "x", "sessionAffinity": "None"})
-    );
+    assert_eq!(external.at(&["spec"]), &doc!({"type": "ExternalName", "externalName": "x", "sessionAffinity": "None"}));
 }
 
 #[test]
@@ -226,7 +223,8 @@ fn a_job_is_told_from_others_by_its_uid() {
         prepare_create("jobs.batch", &mut job);
         job
     };
-    let job = made(doc!({"metadata": {"name": "j", "uid": "u"}, "spec": {"template": {"metadata": {"labels": {"a": "b"}}}}}));
+    let job =
+        made(doc!({"metadata": {"name": "j", "uid": "u"}, "spec": {"template": {"metadata": {"labels": {"a": "b"}}}}}));
     let labels = doc!({
         "a": "b", "batch.kubernetes.io/controller-uid": "u", "batch.kubernetes.io/job-name": "j",
         "controller-uid": "u", "job-name": "j",
@@ -238,15 +236,24 @@ fn a_job_is_told_from_others_by_its_uid() {
 
 #[test]
 fn the_other_kinds_are_filled_in_by_the_same_table() {
-    check("secrets", doc!({"stringData": {"a": "b"}}), &[(&["type"], "Opaque".into()), (&["data", "a"], "Yg==".into())]);
-    check("networkpolicies.networking.k8s.io", doc!({"spec": {"egress": [{}]}}), &[(
-        &["spec", "policyTypes"],
-        doc!(["Ingress", "Egress"]),
-    )]);
-    check("rolebindings.rbac.authorization.k8s.io", doc!({"subjects": [{"kind": "User", "name": "a"}]}), &[
-        (&["roleRef", "apiGroup"], "rbac.authorization.k8s.io".into()),
-        (&["subjects"], doc!([{"kind": "User", "name": "a", "apiGroup": "rbac.authorization.k8s.io"}])),
-    ]);
+    check(
+        "secrets",
+        doc!({"stringData": {"a": "b"}}),
+        &[(&["type"], "Opaque".into()), (&["data", "a"], "Yg==".into())],
+    );
+    check(
+        "networkpolicies.networking.k8s.io",
+        doc!({"spec": {"egress": [{}]}}),
+        &[(&["spec", "policyTypes"], doc!(["Ingress", "Egress"]))],
+    );
+    check(
+        "rolebindings.rbac.authorization.k8s.io",
+        doc!({"subjects": [{"kind": "User", "name": "a"}]}),
+        &[
+            (&["roleRef", "apiGroup"], "rbac.authorization.k8s.io".into()),
+            (&["subjects"], doc!([{"kind": "User", "name": "a", "apiGroup": "rbac.authorization.k8s.io"}])),
+        ],
+    );
     check(
         "limitranges",
         doc!({"spec": {"limits": [{"type": "Container", "max": {"cpu": 2}, "min": {"cpu": "1"}}]}}),
@@ -258,13 +265,15 @@ fn the_other_kinds_are_filled_in_by_the_same_table() {
             }]),
         )],
     );
-    check("horizontalpodautoscalers.autoscaling", doc!({"spec": {"behavior": {"scaleDown": {"policies": []}}}}), &[
-        (&["spec", "behavior", "scaleUp", "selectPolicy"], "Max".into()),
-        (&["spec", "minReplicas"], 1.into()),
-    ]);
-    check("namespaces", doc!({"metadata": {"name": "a"}}), &[(
-        &["metadata", "labels"],
-        doc!({"kubernetes.io/metadata.name": "a"}),
-    )]);
+    check(
+        "horizontalpodautoscalers.autoscaling",
+        doc!({"spec": {"behavior": {"scaleDown": {"policies": []}}}}),
+        &[(&["spec", "behavior", "scaleUp", "selectPolicy"], "Max".into()), (&["spec", "minReplicas"], 1.into())],
+    );
+    check(
+        "namespaces",
+        doc!({"metadata": {"name": "a"}}),
+        &[(&["metadata", "labels"], doc!({"kubernetes.io/metadata.name": "a"}))],
+    );
     check("configmaps", doc!({"data": {}}), &[(&["data"], doc!({}))]);
 }
