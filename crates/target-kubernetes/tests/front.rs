@@ -189,7 +189,7 @@ async fn sessions_and_disguises_are_refused_and_never_reach_production() {
         ("GET", format!("{pod}/proxy/metrics"), None, 403),
         ("GET", format!("{pod}/log"), None, 403),
         ("GET", "/api/v1/nodes/n/proxy/exec".to_owned(), None, 403),
-        ("GET", MAPS.to_owned(), Some("websocket"), 405),
+        ("GET", MAPS.to_owned(), Some("websocket"), 400),
         ("GET", "/version".to_owned(), Some("websocket"), 400),
     ] {
         let mut request = door.client.request(method, &path, "");

@@ -11,13 +11,13 @@ use std::time::SystemTime;
 
 use ::twin::Time;
 use clap::{Args, Subcommand};
-use cluster::{Cluster, ObjectKey, Schema, doc, time};
+use cluster::{Cluster, build};
 use serde_json::json;
 use target_kubernetes::serve::{self, Options, Served, Speed};
-use target_kubernetes::snapshot;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Failure, Outcome};
+use crate::offline;
 
 /// A Kubernetes cluster in memory
 #[derive(Args)]
@@ -109,35 +109,13 @@ impl Serve {
     }
 
     fn cluster(&self) -> Result<Cluster, Failure> {
-        let now = i64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis())?;
-        let now = Time::from_millis(now);
-        let mut cluster = Cluster::new(Schema::default(), now, self.seed);
-        for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
-            let key = ObjectKey::new("namespaces", "", name);
-            let uid = cluster::apiserver::registry::random_uid(&mut cluster);
-            cluster.load(
-                key,
-                doc!({
-                    "apiVersion": "v1", "kind": "Namespace",
-                    "metadata": {
-                        "name": (name), "uid": (uid), "resourceVersion": "1", "creationTimestamp": (time::format(now)),
-                        "labels": {"kubernetes.io/metadata.name": (name)},
-                    },
-                    "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
-                }),
-            );
-        }
-        let mut unknown = None;
-        snapshot::read(&self.snapshot, |object| match cluster.schema.of(&object) {
-            Some(resource) => {
-                let key = ObjectKey::new(resource.storage.resource.clone(), object.namespace(), object.name());
-                cluster.load(key, object);
-            }
-            None => unknown = Some(object.kind().to_owned()),
-        })?;
-        if let Some(kind) = unknown {
-            tracing::warn!(kind, "the snapshot has objects of a kind that is not known: they are left out");
-        }
+        let mut cluster = if self.snapshot.is_empty() {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
+            build::fresh(Time::from_millis(i64::try_from(now)?), self.seed)
+        } else {
+            offline::load(&self.snapshot, self.seed)?
+        };
+        build::add_nodes(&mut cluster, self.nodes);
         Ok(cluster)
     }
 }

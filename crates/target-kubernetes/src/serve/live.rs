@@ -3,8 +3,8 @@
 //! Knows: the cluster of the moment, who waits for its next version, how fast its clock runs.
 //! Does not know: how requests come in.
 //!
-//! The lock is held for a write, never for a read: a read takes an O(1) clone and works on that. A write works on a
-//! clone too, which becomes the cluster when it is done, so that a write that panics leaves the cluster as it was.
+//! A read takes an O(1) clone and works on that; it waits for nobody. Writes, and the work that is due, take turns; each
+//! works on a clone that becomes the cluster when it is done, so that one that panics leaves the cluster as it was.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,14 +46,16 @@ pub struct Clock {
 
 /// A cluster that lives.
 pub struct Live {
-    core: Mutex<Core>,
+    /// The cluster of the moment: locked to be cloned or replaced, and for nothing else.
+    newest: Mutex<Cluster>,
+    /// Held by whoever changes the cluster.
+    turn: Mutex<Turn>,
     version: watch::Sender<u64>,
     wake: Notify,
     speed: Speed,
 }
 
-struct Core {
-    cluster: Cluster,
+struct Turn {
     /// Virtual time and wall time at one moment from which the clock is read on.
     anchor: (Time, Instant),
     /// Until when time may pass in haste.
@@ -69,29 +71,30 @@ impl Live {
     #[must_use]
     pub fn new(cluster: Cluster, speed: Speed) -> Arc<Self> {
         let version = watch::Sender::new(cluster.version());
-        let anchor = (cluster.now(), Instant::now());
-        let haste = cluster.now();
-        let core = Mutex::new(Core { cluster, anchor, haste, held: false, changes: 0 });
-        Arc::new(Self { core, version, wake: Notify::new(), speed })
+        let now = cluster.now();
+        let turn = Turn { anchor: (now, Instant::now()), haste: now, held: false, changes: 0 };
+        Arc::new(Self { newest: Mutex::new(cluster), turn: Mutex::new(turn), version, wake: Notify::new(), speed })
     }
 
     /// A fork of the cluster as it is now.
     #[must_use]
     pub fn fork(&self) -> Cluster {
-        self.core().cluster.clone()
+        self.newest().clone()
     }
 
     /// Changes the cluster; nothing else happens to it meanwhile.
     pub fn write<R>(&self, change: impl FnOnce(&mut Cluster) -> R) -> R {
-        let mut core = self.core();
-        if !core.held {
-            let now = self.wall(&core);
-            self.change(&mut core, |cluster| cluster.advance(now));
+        let mut turn = self.turn();
+        if !turn.held {
+            let now = self.wall(&turn);
+            self.change(&mut turn, |cluster| cluster.advance(now));
         }
-        let before = core.cluster.version();
-        let result = self.change(&mut core, change);
-        if core.cluster.version() != before {
-            core.haste = core.cluster.now() + HASTE;
+        let (result, changed) = self.change(&mut turn, |cluster| {
+            let before = cluster.version();
+            (change(cluster), cluster.version() != before)
+        });
+        if changed {
+            turn.haste = self.newest().now() + HASTE;
             self.wake.notify_one();
         }
         result
@@ -106,8 +109,8 @@ impl Live {
     /// Where the clock stands.
     #[must_use]
     pub fn clock(&self) -> Clock {
-        let core = self.core();
-        Clock { now: core.cluster.now(), settled: core.cluster.next_due().is_none() }
+        let cluster = self.newest();
+        Clock { now: cluster.now(), settled: cluster.next_due().is_none() }
     }
 
     /// Lets what is due within `limit` be done, and the clock stand still after the last of it. Takes the clock into
@@ -116,13 +119,17 @@ impl Live {
         let until = self.hold() + limit;
         let mut last_change = None;
         loop {
-            let mut core = self.core();
-            let Some(due) = core.cluster.next_due().filter(|due| *due <= until) else {
-                let settled =
-                    last_change.is_none_or(|at: Time| at + QUIET <= until) || core.cluster.next_due().is_none();
-                return Clock { now: core.cluster.now(), settled };
+            // In turns, so that others' writes come in between as they would on a real server.
+            let mut turn = self.turn();
+            let (due, now) = {
+                let cluster = self.newest();
+                (cluster.next_due(), cluster.now())
             };
-            let done = self.change(&mut core, |cluster| cluster.settle(due));
+            let Some(due) = due.filter(|due| *due <= until) else {
+                let settled = due.is_none() || last_change.is_none_or(|at: Time| at + QUIET <= until);
+                return Clock { now, settled };
+            };
+            let done = self.change(&mut turn, |cluster| cluster.settle(due));
             last_change = done.last_change.or(last_change);
         }
     }
@@ -131,28 +138,26 @@ impl Live {
     pub fn advance(&self, by: Duration) -> Clock {
         let until = self.hold() + by;
         loop {
-            let mut core = self.core();
-            let due = core.cluster.next_due().filter(|due| *due <= until);
-            self.change(&mut core, |cluster| cluster.advance(due.unwrap_or(until)));
+            let mut turn = self.turn();
+            let due = self.newest().next_due().filter(|due| *due <= until);
+            self.change(&mut turn, |cluster| cluster.advance(due.unwrap_or(until)));
             if due.is_none() {
-                return Clock { now: core.cluster.now(), settled: core.cluster.next_due().is_none() };
+                return self.clock();
             }
         }
     }
 
     fn hold(&self) -> Time {
-        let mut core = self.core();
-        core.held = true;
-        core.cluster.now()
+        self.turn().held = true;
+        self.newest().now()
     }
 
     /// Gives the clock back: time passes by itself again.
     pub fn release(&self) {
-        let mut core = self.core();
-        core.held = false;
-        core.anchor = (core.cluster.now(), Instant::now());
-        core.haste = core.cluster.now() + HASTE;
-        drop(core);
+        let mut turn = self.turn();
+        let now = self.newest().now();
+        *turn = Turn { anchor: (now, Instant::now()), haste: now + HASTE, held: false, changes: turn.changes };
+        drop(turn);
         self.wake.notify_one();
     }
 
@@ -174,31 +179,31 @@ impl Live {
     /// Does what is due, and says how long to wait before the next time; none if the clock stands still.
     fn tick(&self) -> Option<Duration> {
         let (ahead, seen, haste) = {
-            let mut core = self.core();
-            if core.held {
+            let mut turn = self.turn();
+            if turn.held {
                 return None;
             }
-            let now = self.wall(&core);
-            self.change(&mut core, |cluster| cluster.advance(now));
-            let Some(due) = core.cluster.next_due() else { return Some(TICK) };
-            if self.speed != Speed::Max || due > core.haste {
+            let now = self.wall(&turn);
+            self.change(&mut turn, |cluster| cluster.advance(now));
+            let Some(due) = self.newest().next_due() else { return Some(TICK) };
+            if self.speed != Speed::Max || due > turn.haste {
                 let ahead = due.since(now).div_f64(self.factor().max(1e-6));
                 return Some(ahead.clamp(Duration::from_millis(1), TICK));
             }
-            (core.cluster.clone(), core.changes, core.haste)
+            (self.fork(), turn.changes, turn.haste)
         };
-        // Looked for without the lock: what repeats may have to be done often before anything comes of it.
+        // Looked for while others may write: what repeats may have to be done often before anything comes of it.
         let found = next_change(ahead, haste);
-        let mut core = self.core();
-        if core.held || core.changes != seen {
+        let mut turn = self.turn();
+        if turn.held || turn.changes != seen {
             return Some(BREATH); // someone wrote meanwhile: look again
         }
         match found {
             Some(ahead) => {
-                self.change(&mut core, |cluster| *cluster = ahead);
-                core.anchor = (core.cluster.now(), Instant::now());
+                turn.anchor = (ahead.now(), Instant::now());
+                self.change(&mut turn, |cluster| *cluster = ahead);
             }
-            None => core.haste = core.cluster.now(),
+            None => turn.haste = self.newest().now(),
         }
         Some(BREATH)
     }
@@ -211,24 +216,29 @@ impl Live {
     }
 
     /// What the clock would show now.
-    fn wall(&self, core: &Core) -> Time {
-        let (at, since) = core.anchor;
-        (at + since.elapsed().mul_f64(self.factor())).max(core.cluster.now())
+    fn wall(&self, turn: &Turn) -> Time {
+        let (at, since) = turn.anchor;
+        (at + since.elapsed().mul_f64(self.factor())).max(self.newest().now())
     }
 
-    fn change<R>(&self, core: &mut Core, change: impl FnOnce(&mut Cluster) -> R) -> R {
-        core.changes += 1;
-        let mut next = core.cluster.clone();
+    fn change<R>(&self, turn: &mut Turn, change: impl FnOnce(&mut Cluster) -> R) -> R {
+        turn.changes += 1;
+        let mut next = self.fork();
         let result = change(&mut next);
-        core.cluster = next;
-        let version = core.cluster.version();
+        let version = next.version();
+        *self.newest() = next;
         self.version.send_if_modified(|known| std::mem::replace(known, version) != version);
         result
     }
 
-    fn core(&self) -> MutexGuard<'_, Core> {
-        // A panic under the lock left the cluster as it was before: see `change`.
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    // A panic under either lock left the cluster as it was before: see `change`.
+
+    fn newest(&self) -> MutexGuard<'_, Cluster> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
