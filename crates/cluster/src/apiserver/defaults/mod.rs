@@ -18,6 +18,8 @@ mod service;
 mod tests;
 
 pub(super) use prepare::{prepare_create, prepare_update};
+pub(super) use quality::quality;
+pub(super) use service::{needs_address, needs_health_port, needs_node_ports};
 
 use crate::value::Value;
 

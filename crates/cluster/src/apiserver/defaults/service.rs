@@ -74,7 +74,7 @@ impl Kind {
 }
 
 /// Whether the nodes' own ports lead to the Service.
-pub(super) fn needs_node_ports(service: &Value) -> bool {
+pub(in crate::apiserver) fn needs_node_ports(service: &Value) -> bool {
     match Kind::of(service) {
         Kind::NodePort => true,
         Kind::LoadBalancer => service.at(&["spec", "allocateLoadBalancerNodePorts"]).as_bool() != Some(false),
@@ -83,12 +83,12 @@ pub(super) fn needs_node_ports(service: &Value) -> bool {
 }
 
 /// Whether load balancers ask the nodes on a port of its own whether they have a pod of the Service.
-pub(super) fn needs_health_port(service: &Value) -> bool {
+pub(in crate::apiserver) fn needs_health_port(service: &Value) -> bool {
     Kind::of(service) == Kind::LoadBalancer && service.at(&["spec", "externalTrafficPolicy"]) == "Local"
 }
 
 /// Whether the Service has an address, or at least could have.
-pub(super) fn needs_address(service: &Value) -> bool {
+pub(in crate::apiserver) fn needs_address(service: &Value) -> bool {
     Kind::of(service).has_address()
 }
 

@@ -121,18 +121,20 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
         object.set(&["metadata", "generation"], 1);
     }
     defaults::apply(resource, &mut object);
-    admission::create(cluster, &key, &mut object)?;
+    let write = admission::Write { key: &key, old: None, dry_run: writer.dry_run };
+    admission::mutate(cluster, write, &mut object)?;
     defaults::prepare_create(resource, &mut object);
     if let Some(typed) = known.as_ref().and_then(|known| known.ty().as_go(&object)) {
         object = typed;
-    }
-    if cluster.get(&key).is_some() {
-        return Err(Status::already_exists(resource, &key.name));
     }
     let causes = validation::create(&key, &object);
     if !causes.is_empty() {
         return Err(Status::invalid(group, object.kind(), &key.name, &causes));
     }
+    if cluster.get(&key).is_some() {
+        return Err(Status::already_exists(resource, &key.name));
+    }
+    admission::validate(cluster, write, &object)?;
     let made = store(cluster, &key, object, writer)?;
     if !writer.dry_run {
         types_changed(cluster, &key);
@@ -193,6 +195,8 @@ pub fn update(
     if part == Part::Main {
         defaults::apply(&key.resource, &mut object);
         defaults::prepare_update(&key.resource, &mut object, &old);
+        let write = admission::Write { key, old: Some(&old), dry_run: writer.dry_run };
+        admission::mutate(cluster, write, &mut object)?;
         let counts = strategy::counts_generations(&key.resource, &object);
         if counts && strategy::wanted(&object) != strategy::wanted(&old) {
             object.set(&["metadata", "generation"], old.generation() + 1);
@@ -206,6 +210,7 @@ pub fn update(
         if !causes.is_empty() {
             return Err(Status::invalid(group, object.kind(), &key.name, &causes));
         }
+        admission::validate(cluster, admission::Write { key, old: Some(&old), dry_run: writer.dry_run }, &object)?;
     }
     if object.is_terminating() && is_done(key, &object) {
         if !writer.dry_run {

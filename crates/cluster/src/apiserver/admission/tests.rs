@@ -1,0 +1,211 @@
+//! Each case: what is in the namespace, a pod, and what is said of it.
+
+use super::{Write, delete, mutate, validate, warnings};
+use crate::apiserver::registry::{self, Writer};
+use crate::cluster::Cluster;
+use crate::doc;
+use crate::object::ObjectKey;
+use crate::testing;
+use crate::value::Value;
+
+fn have(cluster: &mut Cluster, resource: &str, object: Value) {
+    let namespace = if object.namespace().is_empty() { "" } else { "shop" };
+    cluster.write(&ObjectKey::new(resource, namespace, object.name()), Some(object.clone()));
+}
+
+fn make(cluster: &mut Cluster, resource: &str, object: Value) -> Result<Value, String> {
+    let writer = Writer::component("tester", "test");
+    registry::create(cluster, resource, object, &writer).map_err(|status| status.message)
+}
+
+fn pod(spec: Value) -> Value {
+    let mut pod = testing::pod("a");
+    for (key, value) in spec.entries() {
+        pod.set(&["spec", key], value.clone());
+    }
+    pod
+}
+
+#[test]
+fn a_pod_has_an_account_and_its_token() {
+    let mut cluster = testing::cluster(&[]);
+    let made = make(&mut cluster, "pods", pod(doc!({}))).expect("it is made");
+    assert_eq!(made.at(&["spec", "serviceAccountName"]), "default");
+    let volume = made.at(&["spec", "volumes"]).items().first().expect("the token's").clone();
+    assert!(volume.at(&["name"]).str_or_empty().starts_with("kube-api-access-"));
+    let container = made.at(&["spec", "containers"]).items().first().expect("one").clone();
+    assert_eq!(
+        container.at(&["volumeMounts"]),
+        &doc!([{
+            "name": (volume.at(&["name"])), "readOnly": true,
+            "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+        }])
+    );
+    let without = pod(doc!({"automountServiceAccountToken": false}));
+    let mut other = without.clone();
+    other.set(&["metadata", "name"], "b");
+    assert!(make(&mut cluster, "pods", other).expect("it is made").find(&["spec", "volumes"]).is_none());
+    let stranger = pod(doc!({"serviceAccountName": "x"}));
+    assert_eq!(
+        make(&mut cluster, "pods", stranger),
+        Err(r#"pods "a" is forbidden: error looking up service account shop/x: serviceaccount "x" not found"#.into())
+    );
+}
+
+#[test]
+fn a_pod_does_not_choose_its_priority() {
+    let mut cluster = testing::cluster(&[]);
+    let class = doc!({"metadata": {"name": "high"}, "value": 1000, "preemptionPolicy": "Never"});
+    have(&mut cluster, "priorityclasses.scheduling.k8s.io", class);
+    let cases = [
+        (doc!({"priorityClassName": "nope"}), "no PriorityClass with name nope was found"),
+        (
+            doc!({"priorityClassName": "high", "priority": 5}),
+            "the integer value of priority (5) must not be provided in pod spec; priority admission controller computed 1000 from the given PriorityClass name",
+        ),
+    ];
+    for (spec, why) in cases {
+        assert_eq!(make(&mut cluster, "pods", pod(spec)), Err(format!("pods \"a\" is forbidden: {why}")));
+    }
+    let made = make(&mut cluster, "pods", pod(doc!({"priorityClassName": "high"}))).expect("it is made");
+    assert_eq!(made.at(&["spec", "priority"]).as_int(), Some(1000));
+    assert_eq!(made.at(&["spec", "preemptionPolicy"]), "Never");
+}
+
+#[test]
+fn limits_are_given_and_kept() {
+    let mut cluster = testing::cluster(&[]);
+    let range = doc!({"metadata": {"name": "r", "namespace": "shop"}, "spec": {"limits": [
+        {"type": "Container", "default": {"cpu": "500m"}, "defaultRequest": {"cpu": "100m"}, "max": {"cpu": "1"}},
+        {"type": "Pod", "maxLimitRequestRatio": {"cpu": "4"}},
+    ]}});
+    have(&mut cluster, "limitranges", range);
+    let big = doc!([{"name": "app", "image": "a:1", "resources": {"limits": {"cpu": "2"}}}]);
+    assert_eq!(
+        make(&mut cluster, "pods", pod(doc!({"containers": (big)}))),
+        Err("pods \"a\" is forbidden: maximum cpu usage per Container is 1, but limit is 2".into())
+    );
+    assert_eq!(
+        make(&mut cluster, "pods", pod(doc!({}))),
+        Err("pods \"a\" is forbidden: cpu max limit to request ratio per Pod is 4, but provided ratio is 5.000000".into())
+    );
+    let fits = doc!([{"name": "app", "image": "a:1", "resources": {"requests": {"cpu": "200m"}}}]);
+    let made = make(&mut cluster, "pods", pod(doc!({"containers": (fits)}))).expect("it is made");
+    assert_eq!(
+        made.annotation("kubernetes.io/limit-ranger"),
+        Some("LimitRanger plugin set: cpu limit for container app")
+    );
+}
+
+#[test]
+fn a_quota_is_charged_before_the_object_is_stored_and_not_by_a_dry_run() {
+    let mut cluster = testing::cluster(&[]);
+    let quota = doc!({
+        "metadata": {"name": "q", "namespace": "shop"},
+        "status": {"hard": {"pods": "2", "requests.cpu": "1"}, "used": {"pods": "0", "requests.cpu": "0"}},
+    });
+    have(&mut cluster, "resourcequotas", quota);
+    let asks = |name: &str, cpu: &str| {
+        let containers = doc!([{"name": "app", "image": "a:1", "resources": {"requests": {"cpu": (cpu)}}}]);
+        let mut pod = pod(doc!({"containers": (containers)}));
+        pod.set(&["metadata", "name"], name);
+        pod
+    };
+    let used = |cluster: &Cluster| {
+        cluster.get(&ObjectKey::new("resourcequotas", "shop", "q")).expect("it is there").at(&["status", "used"]).clone()
+    };
+    assert_eq!(
+        make(&mut cluster, "pods", pod(doc!({}))),
+        Err("pods \"a\" is forbidden: failed quota: q: must specify requests.cpu for: app".into())
+    );
+    let dry = Writer { dry_run: true, ..Writer::component("tester", "test") };
+    registry::create(&mut cluster, "pods", asks("a", "600m"), &dry).expect("it would be made");
+    assert_eq!(used(&cluster), doc!({"pods": "0", "requests.cpu": "0"}));
+    make(&mut cluster, "pods", asks("a", "600m")).expect("it is made");
+    assert_eq!(used(&cluster), doc!({"pods": "1", "requests.cpu": "600m"}));
+    assert_eq!(
+        make(&mut cluster, "pods", asks("b", "600m")),
+        Err("pods \"b\" is forbidden: exceeded quota: q, requested: requests.cpu=600m, used: requests.cpu=600m, limited: requests.cpu=1".into())
+    );
+}
+
+#[test]
+fn a_namespace_enforces_or_warns_of_a_standard() {
+    let cases = [
+        (
+            "enforce",
+            "baseline",
+            doc!({"hostNetwork": true, "volumes": [{"name": "h", "hostPath": {"path": "/"}}]}),
+            r#"violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true), hostPath volumes (volume "h")"#,
+        ),
+        (
+            "enforce",
+            "restricted",
+            doc!({"securityContext": {"runAsNonRoot": true, "runAsUser": 0, "seccompProfile": {"type": "RuntimeDefault"}}}),
+            concat!(
+                r#"violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false (container "app" must set "#,
+                r#"securityContext.allowPrivilegeEscalation=false), unrestricted capabilities (container "app" must set "#,
+                r#"securityContext.capabilities.drop=["ALL"]), runAsUser=0 (pod must not set runAsUser=0)"#
+            ),
+        ),
+    ];
+    for (mode, level, spec, why) in cases {
+        let mut cluster = testing::cluster(&[]);
+        testing::edit(&mut cluster, "namespaces", "", "shop", |namespace| {
+            namespace.set(&["metadata", "labels", &format!("pod-security.kubernetes.io/{mode}")], level);
+        });
+        assert_eq!(make(&mut cluster, "pods", pod(spec)), Err(format!("pods \"a\" is forbidden: {why}")));
+    }
+    let mut cluster = testing::cluster(&[]);
+    testing::edit(&mut cluster, "namespaces", "", "shop", |namespace| {
+        namespace.set(&["metadata", "labels", "pod-security.kubernetes.io/warn"], "baseline");
+    });
+    let key = ObjectKey::new("deployments.apps", "shop", "web");
+    let write = Write { key: &key, old: None, dry_run: false };
+    let deployment = doc!({"spec": {"template": {"spec": {"hostPID": true}}}});
+    assert_eq!(
+        warnings(&cluster, write, &deployment),
+        [r#"would violate PodSecurity "baseline:latest": host namespaces (hostPID=true)"#]
+    );
+}
+
+#[test]
+fn a_claim_is_given_the_newest_default_class_and_grows_only_where_it_may() {
+    let mut cluster = testing::cluster(&[]);
+    for (name, created) in [("old", "2026-01-01T00:00:00Z"), ("new", "2026-02-01T00:00:00Z")] {
+        let class = doc!({"metadata": {
+            "name": (name), "creationTimestamp": (created),
+            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+        }});
+        have(&mut cluster, "storageclasses.storage.k8s.io", class);
+    }
+    let key = ObjectKey::new("persistentvolumeclaims", "shop", "data");
+    let mut claim = doc!({"spec": {"resources": {"requests": {"storage": "1Gi"}}}});
+    mutate(&mut cluster, Write { key: &key, old: None, dry_run: false }, &mut claim).expect("it passes");
+    assert_eq!(claim.at(&["spec", "storageClassName"]), "new");
+    assert_eq!(claim.finalizers().collect::<Vec<_>>(), ["kubernetes.io/pvc-protection"]);
+    let mut bigger = claim.clone();
+    bigger.set(&["spec", "resources", "requests", "storage"], "2Gi");
+    let refused = validate(&mut cluster, Write { key: &key, old: Some(&claim), dry_run: false }, &bigger);
+    assert!(refused.is_err_and(|status| status.message.contains("only dynamically provisioned pvc can be resized")));
+}
+
+#[test]
+fn a_service_is_handed_what_it_needs_once() {
+    let mut cluster = testing::cluster(&[]);
+    let service = doc!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"type": "NodePort", "ports": [{"port": 80}]},
+    });
+    let made = make(&mut cluster, "services", service).expect("it is made");
+    assert!(made.at(&["spec", "clusterIP"]).str_or_empty().starts_with("10.96."));
+    let port = made.at(&["spec", "ports"]).items().first().and_then(|port| port.at(&["nodePort"]).as_int());
+    assert!(port.is_some_and(|port| (30_000..32_768).contains(&port)));
+    assert_eq!(made.at(&["spec", "clusterIPs"]).items(), [made.at(&["spec", "clusterIP"]).clone()]);
+}
+
+#[test]
+fn the_clusters_own_namespaces_stay() {
+    assert!(delete(&ObjectKey::new("namespaces", "", "kube-system")).is_err());
+    assert!(delete(&ObjectKey::new("namespaces", "", "shop")).is_ok());
+}
