@@ -263,7 +263,9 @@ fn watch(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, Status> {
 fn create(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
     let object = request.body(cluster)?;
     let made = registry::create(cluster, &request.resource.storage.resource, object, &request.writer())?;
-    request.show(cluster, 201, &made)
+    let mut answer = request.show(cluster, 201, &made)?;
+    answer.warnings.extend(registry::warnings(cluster, &request.resource.storage.resource, &made));
+    Ok(answer)
 }
 
 /// PUT. What is not there is made where the kind allows it.

@@ -11,6 +11,7 @@
 //! default proper. What it cannot tell is a number that is a pointer from one that is not, so a zero that was sent stays.
 
 use super::types::{Field, FieldNode, Node, NodeShape, Scalar, Shape, Type};
+use crate::quantity::Quantity;
 use crate::value::{Map, Text, Value};
 
 /// Fields whose default is a zero, but that are left out when they are zero: by the end of their definition's name.
@@ -97,6 +98,11 @@ impl Type<'_> {
                     }
                 }
                 changed.map(Value::from)
+            }
+            // An amount has one form, whatever form it was sent in.
+            (_, Shape::Scalar(Scalar::Quantity)) if typed => {
+                let written = Value::from(Quantity::of(document)?);
+                (written != *document).then_some(written)
             }
             _ => None,
         }

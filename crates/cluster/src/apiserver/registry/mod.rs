@@ -142,6 +142,15 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     Ok(made)
 }
 
+/// What a client that made an object should be told of it.
+#[must_use]
+pub fn warnings(cluster: &Cluster, resource: &str, made: &Value) -> Vec<String> {
+    let key = key_of(resource, made);
+    let mut warnings = validation::warnings(&key, made);
+    warnings.extend(admission::warnings(cluster, admission::Write { key: &key, old: None, dry_run: false }, made));
+    warnings
+}
+
 /// Writes a new state of an object that is there. A `resourceVersion` in it must be the current one. Writing what is there
 /// already changes nothing, not even the version. The last finalizer's end is the object's.
 ///
@@ -260,6 +269,7 @@ pub fn delete(cluster: &mut Cluster, key: &ObjectKey, deletion: &Deletion, write
     let Some(old) = cluster.get(key).cloned() else {
         return Err(Status::not_found(&key.resource, &key.name));
     };
+    admission::delete(key)?;
     let failed = |what: &str, asked: &str, have: &str| {
         let why = format!("Precondition failed: {what} in precondition: {asked}, {what} in object meta: {have}");
         Status::conflict(&key.resource, &key.name, &why)

@@ -24,6 +24,11 @@ pub(super) fn update(key: &ObjectKey, object: &Value, old: &Value) -> Vec<Cause>
     causes
 }
 
+/// What is not wrong but does not do what it seems to.
+pub(super) fn warnings(_key: &ObjectKey, _object: &Value) -> Vec<String> {
+    Vec::new()
+}
+
 fn invalid(field: &str, value: &Value, why: &str) -> Cause {
     Cause {
         reason: "FieldValueInvalid",
