@@ -254,3 +254,77 @@ fn next_change(mut cluster: Cluster, until: Time) -> Option<Cluster> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use cluster::{ObjectKey, Schema, doc};
+
+    use super::*;
+
+    fn key() -> ObjectKey {
+        ObjectKey::new("configmaps", "shop", "a")
+    }
+
+    fn live(speed: Speed) -> Arc<Live> {
+        Live::new(Cluster::new(Schema::default(), Time::from_millis(1_790_000_000_000), 1), speed)
+    }
+
+    fn put(cluster: &mut Cluster) {
+        cluster.write(&key(), Some(doc!({"kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shop"}})));
+    }
+
+    #[test]
+    fn a_read_does_not_wait_for_a_write() {
+        let live = live(Speed::Max);
+        let (begun, begins) = mpsc::channel();
+        let (end, ends) = mpsc::channel();
+        let writer = std::thread::spawn({
+            let live = live.clone();
+            move || {
+                live.write(|cluster| {
+                    put(cluster);
+                    begun.send(()).unwrap();
+                    ends.recv().unwrap();
+                });
+            }
+        });
+        begins.recv().unwrap();
+        assert!(live.fork().get(&key()).is_none());
+        end.send(()).unwrap();
+        writer.join().unwrap();
+        assert!(live.fork().get(&key()).is_some());
+    }
+
+    #[test]
+    fn a_write_that_panics_leaves_everything_as_it_was() {
+        let live = live(Speed::Max);
+        let broken = std::thread::spawn({
+            let live = live.clone();
+            move || {
+                live.write(|cluster| {
+                    put(cluster);
+                    panic!("a defect");
+                });
+            }
+        });
+        assert!(broken.join().is_err());
+        assert!(live.fork().get(&key()).is_none());
+        live.write(put);
+        assert!(live.fork().get(&key()).is_some());
+        assert!(live.versions().borrow().to_owned() > 1);
+    }
+
+    #[test]
+    fn time_stands_still_in_the_hands_of_whoever_steers_it() {
+        let live = live(Speed::Factor(1e6));
+        let start = live.advance(Duration::ZERO).now;
+        live.write(put);
+        assert_eq!(live.tick(), None);
+        assert_eq!(live.clock().now, start);
+        assert_eq!(live.advance(Duration::from_secs(5)).now, start + Duration::from_secs(5));
+        live.release();
+        assert!(live.tick().is_some());
+    }
+}
