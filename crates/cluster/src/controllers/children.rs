@@ -245,3 +245,16 @@ pub(super) fn set_count(object: &mut Value, path: &[&str], count: i64) {
 pub(super) fn count<T>(items: impl IntoIterator<Item = T>) -> i64 {
     i64::try_from(items.into_iter().count()).unwrap_or(i64::MAX)
 }
+
+/// A number of replicas, or a share of them (`intstr.GetScaledValueFromIntOrPercent`).
+pub(super) fn scaled(value: &Value, of: i64, up: bool) -> i64 {
+    match value {
+        Value::Int(number) => *number,
+        Value::String(text) => {
+            let percent: i64 = text.trim_end_matches('%').parse().unwrap_or(0);
+            let product = percent * of;
+            if up { (product + 99) / 100 } else { product / 100 }
+        }
+        _ => 0,
+    }
+}

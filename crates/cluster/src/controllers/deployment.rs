@@ -100,19 +100,6 @@ fn wanted(object: &Value) -> i64 {
     object.at(&["spec", "replicas"]).as_int().unwrap_or(1)
 }
 
-/// A number of replicas, or a share of them (`intstr.GetScaledValueFromIntOrPercent`).
-fn scaled(value: &Value, of: i64, up: bool) -> i64 {
-    match value {
-        Value::Int(number) => *number,
-        Value::String(text) => {
-            let percent: i64 = text.trim_end_matches('%').parse().unwrap_or(0);
-            let product = percent * of;
-            if up { (product + 99) / 100 } else { product / 100 }
-        }
-        _ => 0,
-    }
-}
-
 impl Rollout {
     fn look(cluster: &mut Cluster, key: &ObjectKey) -> Option<Self> {
         let deployment = cluster.get(key)?.clone();
@@ -142,8 +129,8 @@ impl Rollout {
         if strategy.at(&["type"]) == "Recreate" {
             return (0, 0);
         }
-        let surge = scaled(strategy.at(&["rollingUpdate", "maxSurge"]), self.replicas(), true);
-        let unavailable = scaled(strategy.at(&["rollingUpdate", "maxUnavailable"]), self.replicas(), false);
+        let surge = children::scaled(strategy.at(&["rollingUpdate", "maxSurge"]), self.replicas(), true);
+        let unavailable = children::scaled(strategy.at(&["rollingUpdate", "maxUnavailable"]), self.replicas(), false);
         if surge == 0 && unavailable == 0 { (0, 1) } else { (surge, unavailable.min(self.replicas())) }
     }
 

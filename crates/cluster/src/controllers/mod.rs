@@ -14,6 +14,7 @@ mod endpoints;
 mod endpointslice;
 mod garbagecollector;
 mod horizontalpodautoscaler;
+mod history;
 mod namespace;
 mod node;
 mod persistentvolume;
@@ -22,6 +23,7 @@ mod replicaset;
 pub(crate) mod resourcequota;
 mod serviceaccount;
 mod ttlafterfinished;
+mod statefulset;
 
 use std::time::Duration;
 
@@ -73,6 +75,7 @@ static ALL: &[&dyn Controller] = &[
     &crate::kubelet::Kubelets,
     &deployment::Deployments,
     &replicaset::ReplicaSets,
+    &statefulset::StatefulSets,
     &endpoints::Endpoints,
     &endpointslice::EndpointSlices,
     &namespace::Namespaces,
