@@ -98,7 +98,13 @@ pub(super) fn current(
 }
 
 /// Deletes the oldest revisions beyond `revisionHistoryLimit` that nobody uses.
-pub(super) fn clean_up(cluster: &mut Cluster, client: Client, kind: Kind, owner: &Value, used: &dyn Fn(&Value) -> bool) {
+pub(super) fn clean_up(
+    cluster: &mut Cluster,
+    client: Client,
+    kind: Kind,
+    owner: &Value,
+    used: &dyn Fn(&Value) -> bool,
+) {
     let limit = owner.at(&["spec", "revisionHistoryLimit"]).as_int().unwrap_or(10);
     let past: Vec<ObjectKey> = of(cluster, client, kind, owner)
         .into_iter()

@@ -9,6 +9,7 @@
 mod children;
 pub mod client;
 mod clusterroleaggregation;
+mod daemonset;
 mod deployment;
 mod endpoints;
 mod endpointslice;
@@ -76,6 +77,7 @@ static ALL: &[&dyn Controller] = &[
     &deployment::Deployments,
     &replicaset::ReplicaSets,
     &statefulset::StatefulSets,
+    &daemonset::DaemonSets,
     &endpoints::Endpoints,
     &endpointslice::EndpointSlices,
     &namespace::Namespaces,
@@ -121,3 +123,6 @@ pub(crate) fn set_alarm(cluster: &mut Cluster, controller: &str, key: &ObjectKey
         cluster.enqueue(Work { controller, key: key.clone(), alarm: Text::from(alarm) }, after);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -200,8 +200,8 @@ impl Look {
         let revision = if old { &self.current } else { &self.update };
         let pod = identity::pod(KIND, &self.set, revision, ordinal);
         let name = Text::from(pod.name());
-        let made = identity::make_claims(cluster, &self.set, ordinal)
-            .and_then(|()| CLIENT.create(cluster, "pods", pod));
+        let made =
+            identity::make_claims(cluster, &self.set, ordinal).and_then(|()| CLIENT.create(cluster, "pods", pod));
         let made = match made {
             Ok(made) => made,
             Err(status) => {
@@ -232,7 +232,8 @@ impl Look {
         match CLIENT.delete(cluster, key, &Deletion::default()) {
             Err(status) if status.code == 404 => Ok(()),
             Err(status) => {
-                let message = format!("delete Pod {} in StatefulSet {} failed error: {status}", key.name, self.set.name());
+                let message =
+                    format!("delete Pod {} in StatefulSet {} failed error: {status}", key.name, self.set.name());
                 CLIENT.event(cluster, &self.set, Severity::Warning, "FailedDelete", &message);
                 Err(status)
             }
@@ -253,9 +254,8 @@ impl Look {
         let wait = pods().filter_map(|pod| children::is_available(pod, min_ready, now).err().flatten()).min();
         let ready = count(pods().filter(|pod| runs_ready(pod)));
         let available = count(pods().filter(|pod| self.is_available(cluster, pod)));
-        let of = |revision: &Value| {
-            count(pods().filter(|pod| !pod.is_terminating() && revision_of(pod) == revision.name()))
-        };
+        let of =
+            |revision: &Value| count(pods().filter(|pod| !pod.is_terminating() && revision_of(pod) == revision.name()));
         let (updated, mut current, mut current_name) = (of(&self.update), of(&self.current), self.current.name());
         let complete = updated == self.wanted() && ready == self.wanted() && count(pods()) == self.wanted();
         if self.rolls() && complete {

@@ -47,7 +47,8 @@ pub(super) fn pod(kind: Kind, set: &Value, revision: &Value, ordinal: i64) -> Va
         });
         // A claim's volume stands in for one of the same name in the template.
         let others = pod.at(&["spec", "volumes"]).items().iter();
-        let others = others.filter(|volume| !templates.iter().any(|template| *volume.at(&["name"]) == *template.name()));
+        let others =
+            others.filter(|volume| !templates.iter().any(|template| *volume.at(&["name"]) == *template.name()));
         let volumes: Value = claimed.chain(others.cloned()).collect();
         pod.set(&["spec", "volumes"], volumes);
     }

@@ -1,0 +1,399 @@
+//! The DaemonSet controller: one pod on every node that suits it.
+//!
+//! Knows: `pkg/controller/daemon`.
+//! Does not know: how a pod pinned to a node gets there; the scheduler binds it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::children::{self, Kind, count, set_count};
+use super::client::{Client, Severity};
+use super::{Controller, Next, history};
+use crate::apiserver::Status;
+use crate::apiserver::registry::Deletion;
+use crate::cluster::{Change, Cluster};
+use crate::doc;
+use crate::object::ObjectKey;
+use crate::scheduler::affinity;
+use crate::value::{Text, Value};
+
+const KIND: Kind = Kind { api_version: "apps/v1", kind: "DaemonSet", resource: "daemonsets.apps" };
+const CLIENT: Client = Client::controller("daemonset-controller");
+/// How long to wait after the API server refused a pod, or a pod failed.
+const BACK_OFF: Duration = Duration::from_secs(5);
+/// As many as are made or removed at one look.
+const BURST: usize = 250;
+const GENERATION: &str = "deprecated.daemonset.template.generation";
+/// What every daemon bears: taint and effect.
+const BORNE: &[(&str, &str)] = &[
+    ("node.kubernetes.io/not-ready", "NoExecute"),
+    ("node.kubernetes.io/unreachable", "NoExecute"),
+    ("node.kubernetes.io/disk-pressure", "NoSchedule"),
+    ("node.kubernetes.io/memory-pressure", "NoSchedule"),
+    ("node.kubernetes.io/pid-pressure", "NoSchedule"),
+    ("node.kubernetes.io/unschedulable", "NoSchedule"),
+];
+
+/// The controller.
+pub(super) struct DaemonSets;
+
+type Pods = BTreeMap<Text, Vec<(ObjectKey, Value)>>;
+
+/// A DaemonSet at one look.
+struct Look {
+    set: Value,
+    /// The hash of the template.
+    hash: Text,
+}
+
+impl Controller for DaemonSets {
+    fn name(&self) -> &'static str {
+        CLIENT.name
+    }
+
+    fn notice(&self, cluster: &Cluster, change: &Change, look: &mut dyn FnMut(ObjectKey)) {
+        children::notice(cluster, change, KIND, "pods", look);
+        if change.key.is("nodes") && matters(change) {
+            let sets: Vec<ObjectKey> = cluster.list(KIND.resource, None).map(|(key, _)| key.clone()).collect();
+            sets.into_iter().for_each(look);
+        }
+    }
+
+    fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
+        let Some(set) = cluster.get(key).cloned() else { return Next::Done };
+        if set.is_terminating() || set.at(&["spec", "selector"]).is_empty() {
+            return Next::Done;
+        }
+        let revision = match history::current(cluster, CLIENT, KIND, &set, history::REVISION_LABEL) {
+            Ok((revision, _)) => revision,
+            Err(status) if children::is_hopeless(&status) => return Next::Done,
+            Err(_) => return Next::After(BACK_OFF),
+        };
+        let hash = Text::from(revision.label(history::REVISION_LABEL).unwrap_or_default());
+        let look = Look { set, hash };
+        let kept = look.keep(cluster);
+        let rolled = match &kept {
+            Ok(_) if look.set.at(&["spec", "updateStrategy", "type"]) != "OnDelete" => look.roll(cluster),
+            _ => Ok(()),
+        };
+        let wait = look.report(cluster, key);
+        look.forget(cluster);
+        match (kept, rolled) {
+            (Ok(failed), Ok(())) => match (failed, wait) {
+                (true, _) => Next::After(BACK_OFF),
+                (false, Some(wait)) => Next::After(wait),
+                _ => Next::Done,
+            },
+            (Err(status), _) | (_, Err(status)) if children::is_hopeless(&status) => Next::Done,
+            _ => Next::After(BACK_OFF),
+        }
+    }
+}
+
+/// Whether a change of a node can matter to where daemons run: its labels and taints do, a heartbeat does not.
+fn matters(change: &Change) -> bool {
+    let (Some(before), Some(after)) = (&change.before, &change.after) else { return true };
+    before.labels() != after.labels()
+        || before.at(&["spec", "taints"]) != after.at(&["spec", "taints"])
+        || before.at(&["spec", "unschedulable"]) != after.at(&["spec", "unschedulable"])
+}
+
+/// The node that a pod is on, or is pinned to.
+fn node_of(pod: &Value) -> Text {
+    let bound = pod.at(&["spec", "nodeName"]).str_or_empty();
+    if !bound.is_empty() {
+        return Text::from(bound);
+    }
+    affinity::pinned(pod).and_then(|names| names.first().map(|name| Text::from(*name))).unwrap_or_default()
+}
+
+fn with_daemon_tolerations(pod: &mut Value) {
+    let mut borne = BORNE.to_vec();
+    if pod.at(&["spec", "hostNetwork"]).is_true() {
+        borne.push(("node.kubernetes.io/network-unavailable", "NoSchedule"));
+    }
+    let tolerations = pod.make(&["spec", "tolerations"]).array();
+    for (key, effect) in borne {
+        let same = |have: &Value| *have.at(&["key"]) == *key && *have.at(&["effect"]) == *effect;
+        tolerations.retain(|have| !same(have));
+        tolerations.push(doc!({"key": (key), "operator": "Exists", "effect": (effect)}));
+    }
+}
+
+impl Look {
+    fn min_ready(&self) -> i64 {
+        self.set.at(&["spec", "minReadySeconds"]).as_int().unwrap_or(0)
+    }
+
+    fn is_available(&self, cluster: &Cluster, pod: &Value) -> bool {
+        children::is_available(pod, self.min_ready(), cluster.now()).is_ok()
+    }
+
+    fn generation(&self) -> String {
+        self.set.annotation(GENERATION).map_or_else(|| self.set.generation().to_string(), str::to_owned)
+    }
+
+    fn is_updated(&self, pod: &Value) -> bool {
+        pod.label(history::REVISION_LABEL) == Some(self.hash.as_str())
+    }
+
+    /// Its pods by the nodes they are on.
+    fn pods(&self, cluster: &mut Cluster) -> Pods {
+        let mut pods = Pods::new();
+        for (key, pod) in children::claim(cluster, CLIENT, KIND, &self.set, "pods") {
+            pods.entry(node_of(&pod)).or_default().push((key, pod));
+        }
+        pods
+    }
+
+    /// `NodeShouldRunDaemonPod`: whether a pod is to run on a node, and whether one that is there may stay.
+    fn wants(&self, example: &Value, node: &Value) -> (bool, bool) {
+        let named = self.set.at(&["spec", "template", "spec", "nodeName"]);
+        if (!named.is_empty() && *named != *node.name()) || !affinity::wants_node(example, node) {
+            return (false, false);
+        }
+        if affinity::untolerated(example, node, &["NoExecute", "NoSchedule"]).is_some() {
+            return (false, affinity::untolerated(example, node, &["NoExecute"]).is_none());
+        }
+        (true, true)
+    }
+
+    /// A pod as it would be on any node.
+    fn example(&self) -> Value {
+        let mut pod = children::pod(KIND, &self.set, self.set.at(&["spec", "template"]), None);
+        with_daemon_tolerations(&mut pod);
+        pod.set(&["metadata", "labels", "pod-template-generation"], self.generation());
+        pod.set(&["metadata", "labels", history::REVISION_LABEL], self.hash.clone());
+        pod
+    }
+
+    /// Makes the pods that are missing and deletes those that are too many. Says whether one had failed.
+    fn keep(&self, cluster: &mut Cluster) -> Result<bool, Status> {
+        let pods = self.pods(cluster);
+        let example = self.example();
+        let (surge, _) = self.limits(cluster, &example);
+        let (mut make, mut remove, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        for (_, node) in cluster.list("nodes", None) {
+            let name = Text::from(node.name());
+            let here = pods.get(&name).map(Vec::as_slice).unwrap_or_default();
+            match self.wants(&example, node) {
+                (true, _) => {
+                    let over = here.iter().filter(|(_, pod)| !pod.is_terminating() && children::is_over(pod));
+                    failed.extend(over.cloned());
+                    let standing: Vec<_> = here.iter().filter(|(_, pod)| children::is_active(pod)).collect();
+                    if here.is_empty() {
+                        make.push(name);
+                    } else if surge == 0 {
+                        remove.extend(surplus(&standing));
+                    } else {
+                        let (new, old): (Vec<_>, Vec<_>) =
+                            standing.into_iter().partition(|(_, pod)| self.is_updated(pod));
+                        remove.extend(surplus(&new));
+                        remove.extend(surplus(&old));
+                    }
+                }
+                (false, false) => {
+                    remove.extend(here.iter().filter(|(_, pod)| !pod.is_terminating()).map(|(key, _)| key.clone()));
+                }
+                (false, true) => {}
+            }
+        }
+        // Pods of nodes that are gone.
+        for (node, here) in &pods {
+            if cluster.get(&ObjectKey::new("nodes", "", node.clone())).is_none() {
+                remove.extend(here.iter().filter(|(_, pod)| !pod.is_terminating()).map(|(key, _)| key.clone()));
+            }
+        }
+        for (key, pod) in &failed {
+            let (node, how) = (node_of(pod), pod.at(&["status", "phase"]) == "Failed");
+            let (reason, how, severity) = if how {
+                ("FailedDaemonPod", "failed", Severity::Warning)
+            } else {
+                ("SucceededDaemonPod", "succeeded", Severity::Normal)
+            };
+            let verb = if how == "failed" { "kill" } else { "delete" };
+            let message =
+                format!("Found {how} daemon pod {}/{} on node {node}, will try to {verb} it", key.namespace, key.name);
+            CLIENT.event(cluster, &self.set, severity, reason, &message);
+            remove.push(key.clone());
+        }
+        self.make(cluster, &example, &make)?;
+        self.remove(cluster, &remove)?;
+        Ok(!failed.is_empty())
+    }
+
+    fn make(&self, cluster: &mut Cluster, example: &Value, nodes: &[Text]) -> Result<(), Status> {
+        for node in nodes.iter().take(BURST) {
+            let mut pod = example.clone();
+            pin(&mut pod, node);
+            match CLIENT.create(cluster, "pods", pod) {
+                Ok(made) => {
+                    let message = format!("Created pod: {}", made.name());
+                    CLIENT.event(cluster, &self.set, Severity::Normal, "SuccessfulCreate", &message);
+                }
+                Err(status) => {
+                    let message = format!("Error creating: {status}");
+                    CLIENT.event(cluster, &self.set, Severity::Warning, "FailedCreate", &message);
+                    return Err(status);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&self, cluster: &mut Cluster, keys: &[ObjectKey]) -> Result<(), Status> {
+        for key in keys.iter().take(BURST) {
+            match CLIENT.delete(cluster, key, &Deletion::default()) {
+                Ok(_) => {
+                    let message = format!("Deleted pod: {}", key.name);
+                    CLIENT.event(cluster, &self.set, Severity::Normal, "SuccessfulDelete", &message);
+                }
+                Err(status) if status.code == 404 => {}
+                Err(status) => return Err(status),
+            }
+        }
+        Ok(())
+    }
+
+    /// `maxSurge` and `maxUnavailable` as numbers of the nodes that want a pod.
+    fn limits(&self, cluster: &Cluster, example: &Value) -> (usize, usize) {
+        let rolling = self.set.at(&["spec", "updateStrategy", "rollingUpdate"]);
+        if self.set.at(&["spec", "updateStrategy", "type"]) == "OnDelete" {
+            return (0, 0);
+        }
+        let wanted = count(cluster.list("nodes", None).filter(|(_, node)| self.wants(example, node).0));
+        let number = |field: &str| usize::try_from(children::scaled(rolling.at(&[field]), wanted, true)).unwrap_or(0);
+        let (surge, unavailable) = (number("maxSurge"), number("maxUnavailable"));
+        (surge, if surge == 0 { unavailable.max(1) } else { unavailable })
+    }
+
+    /// Replaces pods of old templates, node by node.
+    fn roll(&self, cluster: &mut Cluster) -> Result<(), Status> {
+        let pods = self.pods(cluster);
+        let example = self.example();
+        let (surge, unavailable) = self.limits(cluster, &example);
+        let wanting: Vec<Text> = cluster
+            .list("nodes", None)
+            .filter(|(_, node)| self.wants(&example, node).0)
+            .map(|(_, node)| Text::from(node.name()))
+            .collect();
+        let available = |pod: &Value| self.is_available(cluster, pod);
+        let (mut missing, mut surging) = (0, 0);
+        // Unready pods of old templates go at once; ready ones as far as the limits allow.
+        let (mut at_once, mut candidates, mut make_at_once, mut make) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for node in wanting {
+            let here = pods.get(&node).map(Vec::as_slice).unwrap_or_default();
+            let of = |updated: bool| {
+                here.iter().find(|(_, pod)| children::is_active(pod) && self.is_updated(pod) == updated)
+            };
+            match (of(true), of(false)) {
+                (None, Some((key, old))) if surge == 0 => {
+                    if available(old) {
+                        candidates.push(key.clone());
+                    } else {
+                        missing += 1;
+                        at_once.push(key.clone());
+                    }
+                }
+                (None, Some((_, old))) => {
+                    if available(old) {
+                        make.push(node)
+                    } else {
+                        make_at_once.push(node)
+                    }
+                }
+                (Some((_, new)), Some((key, old))) => {
+                    if available(new) || !available(old) {
+                        at_once.push(key.clone());
+                    } else {
+                        surging += 1;
+                    }
+                }
+                (Some((_, new)), None) if available(new) => {}
+                _ => missing += 1,
+            }
+        }
+        if surge == 0 {
+            let budget = unavailable.saturating_sub(missing);
+            at_once.extend(candidates.into_iter().take(budget));
+            return self.remove(cluster, &at_once);
+        }
+        make_at_once.extend(make.into_iter().take(surge.saturating_sub(surging)));
+        self.remove(cluster, &at_once)?;
+        self.make(cluster, &example, &make_at_once)
+    }
+
+    /// Writes the status. Gives how long until a pod will have been ready for long enough.
+    fn report(&self, cluster: &mut Cluster, key: &ObjectKey) -> Option<Duration> {
+        let pods = self.pods(cluster);
+        let example = self.example();
+        let (mut desired, mut current, mut strays, mut ready, mut available, mut updated) = (0, 0, 0, 0, 0, 0);
+        for (_, node) in cluster.list("nodes", None) {
+            let here = pods.get(&Text::from(node.name())).map(Vec::as_slice).unwrap_or_default();
+            if !self.wants(&example, node).0 {
+                strays += i64::from(!here.is_empty());
+                continue;
+            }
+            desired += 1;
+            current += i64::from(!here.is_empty());
+            // Of several, the oldest that is ready speaks for the node.
+            let oldest = here.iter().min_by_key(|(key, pod)| (!children::is_ready(pod), pod.created(), key.clone()));
+            if let Some((_, pod)) = oldest {
+                ready += i64::from(children::is_ready(pod));
+                available += i64::from(children::is_ready(pod) && self.is_available(cluster, pod));
+                updated += i64::from(self.is_updated(pod));
+            }
+        }
+        let now = cluster.now();
+        let wait = pods
+            .values()
+            .flatten()
+            .filter_map(|(_, pod)| children::is_available(pod, self.min_ready(), now).err().flatten())
+            .min();
+        let generation = self.set.generation();
+        let _ = CLIENT.update_status(cluster, key, |set| {
+            set.set(&["status", "observedGeneration"], generation);
+            set.set(&["status", "desiredNumberScheduled"], desired);
+            set.set(&["status", "currentNumberScheduled"], current);
+            set.set(&["status", "numberMisscheduled"], strays);
+            set.set(&["status", "numberReady"], ready);
+            set_count(set, &["status", "updatedNumberScheduled"], updated);
+            set_count(set, &["status", "numberAvailable"], available);
+            set_count(set, &["status", "numberUnavailable"], desired - available);
+        });
+        wait
+    }
+
+    fn forget(&self, cluster: &mut Cluster) {
+        let pods = self.pods(cluster);
+        history::clean_up(cluster, CLIENT, KIND, &self.set, &|revision| {
+            let hash = revision.label(history::REVISION_LABEL);
+            let mut of = pods.values().flatten().map(|(_, pod)| pod.label(history::REVISION_LABEL));
+            hash == Some(self.hash.as_str()) || of.any(|have| have == hash)
+        });
+    }
+}
+
+/// All but the oldest, which stays.
+fn surplus(pods: &[&(ObjectKey, Value)]) -> Vec<ObjectKey> {
+    let mut sorted = pods.to_vec();
+    sorted.sort_by_key(|(key, pod)| {
+        (pod.at(&["spec", "nodeName"]).is_empty(), !children::is_ready(pod), pod.created(), key.clone())
+    });
+    sorted.into_iter().skip(1).map(|(key, _)| key.clone()).collect()
+}
+
+/// `ReplaceDaemonSetPodNodeNameNodeAffinity`: the node by its name, in place of what the template says of node names.
+fn pin(pod: &mut Value, node: &Text) {
+    let path = &["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"];
+    let term = doc!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": [(node.clone())]}]});
+    let mut terms: Vec<Value> = pod.at(path).at(&["nodeSelectorTerms"]).items().to_vec();
+    for have in &mut terms {
+        have.set(&["matchFields"], term.at(&["matchFields"]).clone());
+    }
+    if terms.is_empty() {
+        terms.push(term);
+    }
+    pod.set(path, doc!({"nodeSelectorTerms": (terms)}));
+}

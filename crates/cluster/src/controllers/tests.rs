@@ -1,0 +1,111 @@
+//! Workloads over time, told in short lines.
+
+use crate::cluster::Cluster;
+use crate::doc;
+use crate::testing::{cluster, create, edit, story};
+use crate::value::Value;
+
+/// Some fields of an object's status, `-` where there is none.
+fn status(object: &Value, fields: &[&str]) -> String {
+    let field = |name: &&str| object.at(&["status", name]).as_int().map_or_else(|| "-".to_owned(), |n| n.to_string());
+    fields.iter().map(field).collect::<Vec<_>>().join("/")
+}
+
+fn template(image: &str) -> Value {
+    doc!({
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "app", "image": (image)}]},
+    })
+}
+
+fn stateful(extra: &[(&str, Value)]) -> Value {
+    let mut set = doc!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {
+            "replicas": 3, "serviceName": "web", "selector": {"matchLabels": {"app": "web"}},
+            "template": (template("app:1")),
+        },
+    });
+    for (field, value) in extra {
+        set.set(&["spec", field], value.clone());
+    }
+    set
+}
+
+/// When each pod came and went, in the order of events: `+web-0` made, `-web-0` gone.
+fn comings(cluster: &mut Cluster, seconds: u64) -> String {
+    let mut seen: Vec<String> = cluster.list("pods", Some("shop")).map(|(key, _)| key.name.to_string()).collect();
+    let mut said = Vec::new();
+    for line in story(cluster, seconds, "pods", |_| "here".to_owned()) {
+        let (at, what) = line.split_once(": ").expect("when and what");
+        let name = at.split_once(' ').expect("when and who").1.to_owned();
+        if what == "gone" {
+            seen.retain(|have| *have != name);
+            said.push(format!("-{name}"));
+        } else if !seen.contains(&name) {
+            said.push(format!("+{name}"));
+            seen.push(name);
+        }
+    }
+    said.join(" ")
+}
+
+fn get(cluster: &Cluster, resource: &str, name: &str) -> Value {
+    cluster.get(&crate::ObjectKey::new(resource, "shop", name)).expect("it is there").clone()
+}
+
+#[test]
+fn a_stateful_set_is_made_upwards_and_replaced_downwards_down_to_its_partition() {
+    let mut cluster = cluster(&["4", "4"]);
+    create(
+        &mut cluster,
+        "statefulsets.apps",
+        stateful(&[("updateStrategy", doc!({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}))]),
+    );
+    assert_eq!(comings(&mut cluster, 30), "+web-0 +web-1 +web-2");
+    edit(&mut cluster, "statefulsets.apps", "shop", "web", |set| {
+        set.set(&["spec", "template"], template("app:2"));
+        set.set(&["metadata", "generation"], 2);
+    });
+    assert_eq!(comings(&mut cluster, 60), "-web-2 +web-2 -web-1 +web-1");
+    let set = get(&cluster, "statefulsets.apps", "web");
+    let fields = ["observedGeneration", "replicas", "readyReplicas", "currentReplicas", "updatedReplicas"];
+    assert_eq!(status(&set, &fields), "2/3/3/1/2");
+    assert_eq!(cluster.list("controllerrevisions.apps", Some("shop")).count(), 2);
+}
+
+#[test]
+fn a_stateful_set_stops_at_a_pod_that_is_not_ready_unless_it_is_parallel() {
+    for (policy, pods) in [("OrderedReady", "+web-0"), ("Parallel", "+web-0 +web-1 +web-2")] {
+        let mut cluster = cluster(&["4"]);
+        let mut template = template("app:1");
+        template.set(&["metadata", "annotations", "twin.lazaret.dev/fail"], "unready");
+        let extra = [("podManagementPolicy", Value::from(policy)), ("template", template)];
+        create(&mut cluster, "statefulsets.apps", stateful(&extra));
+        assert_eq!(comings(&mut cluster, 30), pods, "{policy}");
+    }
+}
+
+#[test]
+fn a_daemon_runs_on_every_node_and_is_replaced_two_at_a_time() {
+    let mut cluster = cluster(&["4", "4", "4", "4"]);
+    let set = doc!({
+        "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent", "namespace": "shop"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "web"}}, "template": (template("app:1")),
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 2}},
+        },
+    });
+    create(&mut cluster, "daemonsets.apps", set);
+    let fields = ["desiredNumberScheduled", "currentNumberScheduled", "numberAvailable", "updatedNumberScheduled"];
+    story(&mut cluster, 30, "pods", |_| String::new());
+    assert_eq!(status(&get(&cluster, "daemonsets.apps", "agent"), &fields), "4/4/4/4");
+    edit(&mut cluster, "daemonsets.apps", "shop", "agent", |set| {
+        let mut template = template("app:2");
+        template.set(&["metadata", "annotations", "twin.lazaret.dev/fail"], "unready");
+        set.set(&["spec", "template"], template);
+        set.set(&["metadata", "generation"], 2);
+    });
+    story(&mut cluster, 30, "pods", |_| String::new());
+    assert_eq!(status(&get(&cluster, "daemonsets.apps", "agent"), &fields), "4/4/2/2");
+}
