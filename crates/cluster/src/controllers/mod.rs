@@ -23,8 +23,8 @@ mod poddisruptionbudget;
 mod replicaset;
 pub(crate) mod resourcequota;
 mod serviceaccount;
-mod ttlafterfinished;
 mod statefulset;
+mod ttlafterfinished;
 
 use std::time::Duration;
 
