@@ -32,6 +32,10 @@ const ADOPTABLE: &[&str] = &["pods", "replicasets.apps", "controllerrevisions.ap
 /// After how many steps to look whether anyone still waits.
 const STEPS_BETWEEN_LOOKS: usize = 256;
 
+/// Resources on which it depends where a pod with claims can go.
+const STORAGE: [&str; 4] =
+    ["persistentvolumes", "persistentvolumeclaims", "storageclasses.storage.k8s.io", "csinodes.storage.k8s.io"];
+
 /// A cluster: all its objects, and what is about to happen to them.
 #[derive(Clone)]
 pub struct Cluster {
@@ -44,6 +48,8 @@ pub struct Cluster {
     dependents: OrdSet<(Text, ObjectKey)>,
     /// (node, pod bound to it); pods that are bound to none stand under the empty name
     bound: OrdSet<(Text, ObjectKey)>,
+    /// What the scheduler keeps at hand.
+    pub(crate) scheduling: crate::scheduler::State,
     work: Queue<Work>,
     /// What has been worked on since [`Cluster::trace`], if anyone asked.
     worked: Option<OrdSet<ObjectKey>>,
@@ -100,6 +106,7 @@ impl Cluster {
             store: Store::new(1, CHANGES_KEPT),
             dependents: OrdSet::new(),
             bound: OrdSet::new(),
+            scheduling: crate::scheduler::State::default(),
             work: Queue::default(),
             worked: None,
             now,
@@ -140,6 +147,11 @@ impl Cluster {
         self.store.range(start..).take_while(move |(key, _)| {
             key.resource == resource && namespace.is_none_or(|namespace| key.namespace == namespace)
         })
+    }
+
+    /// The objects from a key on, in the order of their keys.
+    pub(crate) fn list_from(&self, start: ObjectKey) -> impl Iterator<Item = (&ObjectKey, &Value)> {
+        self.store.range(start..)
     }
 
     /// Every object, in the order of their keys.
@@ -270,6 +282,11 @@ impl Cluster {
             reindex(&mut self.bound, key, before, after, |pod| {
                 vec![pod.at(&["spec", "nodeName"]).as_text().cloned().unwrap_or_default()]
             });
+            self.scheduling.pod_changed(key, before, after);
+        } else if key.is("nodes") {
+            self.scheduling.node_changed(&key.name, before, after);
+        } else if STORAGE.contains(&key.resource.as_str()) {
+            self.scheduling.volumes_changed();
         }
     }
 

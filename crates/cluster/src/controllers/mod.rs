@@ -18,7 +18,7 @@ mod horizontalpodautoscaler;
 mod history;
 mod namespace;
 mod node;
-mod persistentvolume;
+pub(crate) mod persistentvolume;
 mod poddisruptionbudget;
 mod replicaset;
 pub(crate) mod resourcequota;

@@ -201,7 +201,7 @@ fn unprotect(cluster: &mut Cluster, key: &ObjectKey, finalizer: &str) {
 }
 
 /// The claims that a pod uses, those made for it included.
-fn claims_of(pod: &Value) -> Vec<ObjectKey> {
+pub(crate) fn claims_of(pod: &Value) -> Vec<ObjectKey> {
     let volumes = pod.at(&["spec", "volumes"]).items().iter();
     let named = volumes.filter_map(|volume| {
         if let Some(claim) = volume.find(&["persistentVolumeClaim", "claimName"]) {
@@ -214,8 +214,26 @@ fn claims_of(pod: &Value) -> Vec<ObjectKey> {
 }
 
 /// The pods that use a claim.
-fn users<'a>(cluster: &'a Cluster, claim: &'a ObjectKey) -> impl Iterator<Item = &'a Value> {
+pub(crate) fn users<'a>(cluster: &'a Cluster, claim: &'a ObjectKey) -> impl Iterator<Item = &'a Value> {
     cluster.list("pods", Some(&claim.namespace)).map(|(_, pod)| pod).filter(move |pod| claims_of(pod).contains(claim))
+}
+
+/// The volume a claim is bound to.
+pub(crate) fn volume_of<'a>(cluster: &'a Cluster, claim: &ObjectKey) -> Option<&'a Value> {
+    let name = cluster.get(claim)?.at(&["spec", "volumeName"]).str_or_empty();
+    cluster.get(&ObjectKey::new(VOLUMES, "", name))
+}
+
+/// Whether a volume of a class can be made where a node is.
+pub(crate) fn may_be_made_for(class: &Value, node: &Value) -> bool {
+    let allowed = class.at(&["allowedTopologies"]).items();
+    let holds = |term: &Value| {
+        term.at(&["matchLabelExpressions"]).items().iter().all(|expression| {
+            let have = node.label(expression.at(&["key"]).str_or_empty());
+            expression.at(&["values"]).items().iter().any(|value| value.as_str() == have && have.is_some())
+        })
+    };
+    allowed.is_empty() || allowed.iter().any(holds)
 }
 
 fn is_over(pod: &Value) -> bool {
@@ -223,23 +241,23 @@ fn is_over(pod: &Value) -> bool {
 }
 
 /// Whether a claim has its volume.
-fn is_bound(claim: &Value) -> bool {
+pub(crate) fn is_bound(claim: &Value) -> bool {
     !claim.at(&["spec", "volumeName"]).is_empty()
         && (claim.annotation(BIND_COMPLETED).is_some() || claim.at(&["status", "phase"]) == "Bound")
 }
 
 /// The class of a claim.
-fn class_of<'a>(cluster: &'a Cluster, claim: &Value) -> Option<&'a Value> {
+pub(crate) fn class_of<'a>(cluster: &'a Cluster, claim: &Value) -> Option<&'a Value> {
     cluster.get(&ObjectKey::new(CLASSES, "", claim.at(&["spec", "storageClassName"]).as_str()?))
 }
 
 /// Whether claims of a class are bound only when their pod's place is known.
-fn waits_for_consumer(class: &Value) -> bool {
+pub(crate) fn waits_for_consumer(class: &Value) -> bool {
     class.at(&["volumeBindingMode"]) == "WaitForFirstConsumer"
 }
 
 /// Whether anyone makes volumes of a class.
-fn can_provision(class: &Value) -> bool {
+pub(crate) fn can_provision(class: &Value) -> bool {
     class.at(&["provisioner"]) != "kubernetes.io/no-provisioner"
 }
 
@@ -259,7 +277,7 @@ fn is_free_for(volume: &Value, claim: &Value) -> bool {
 }
 
 /// The volumes that a claim could be bound to: those meant for it, then the smallest first.
-fn candidates(cluster: &Cluster, claim: &Value) -> Vec<Value> {
+pub(crate) fn candidates(cluster: &Cluster, claim: &Value) -> Vec<Value> {
     let asked = Quantity::or_zero(claim.at(&["spec", "resources", "requests", "storage"]));
     let field =
         |object: &Value, name: &str, default: &str| object.at(&["spec", name]).as_str().unwrap_or(default).to_owned();
@@ -282,7 +300,7 @@ fn candidates(cluster: &Cluster, claim: &Value) -> Vec<Value> {
 }
 
 /// Binds a claim and a volume to each other.
-fn bind(cluster: &mut Cluster, claim_key: &ObjectKey, volume: &str) {
+pub(crate) fn bind(cluster: &mut Cluster, claim_key: &ObjectKey, volume: &str) {
     let volume_key = ObjectKey::new(VOLUMES, "", volume);
     let Some(claim) = cluster.get(claim_key).cloned() else { return };
     let _ = CLIENT.update(cluster, &volume_key, |volume| {
@@ -315,7 +333,7 @@ fn bind(cluster: &mut Cluster, claim_key: &ObjectKey, volume: &str) {
 }
 
 /// Makes a volume for a claim, as the provisioner of its class would, and binds it.
-fn provision(cluster: &mut Cluster, claim_key: &ObjectKey, node: Option<&Value>) {
+pub(crate) fn provision(cluster: &mut Cluster, claim_key: &ObjectKey, node: Option<&Value>) {
     let Some(claim) = cluster.get(claim_key).cloned() else { return };
     let Some(class) = class_of(cluster, &claim).filter(|class| can_provision(class)).cloned() else { return };
     let provisioner = class.at(&["provisioner"]).str_or_empty();
@@ -344,6 +362,9 @@ fn provision(cluster: &mut Cluster, claim_key: &ObjectKey, node: Option<&Value>)
     let _ = CLIENT.update(cluster, claim_key, |claim| {
         for key in ["volume.beta.kubernetes.io/storage-provisioner", "volume.kubernetes.io/storage-provisioner"] {
             claim.set(&["metadata", "annotations", key], provisioner);
+        }
+        if let Some(node) = node {
+            claim.set(&["metadata", "annotations", SELECTED_NODE], node.name());
         }
     });
     if CLIENT.create(cluster, VOLUMES, volume).is_ok() {

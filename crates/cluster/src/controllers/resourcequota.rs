@@ -206,23 +206,19 @@ mod tests {
     #[test]
     fn a_quota_says_what_is_used_and_forgets_pods_that_have_gone() {
         let mut cluster = cluster(&["4"]);
-        create(&mut cluster, QUOTAS, quota(doc!({"pods": "5", "requests.cpu": "1", "configmaps": "3"}), Value::Null));
+        let hard = doc!({"pods": "5", "requests.cpu": "1", "configmaps": "3"});
+        create(&mut cluster, QUOTAS, quota(hard, Value::Null));
         story(&mut cluster, 1, QUOTAS, used);
         let mut asking = pod("a");
-        asking.set(
-            &["spec", "containers"],
-            doc!([{"name": "app", "image": "app:1", "resources": {"requests": {"cpu": "300m"}}}]),
-        );
+        let resources = doc!({"requests": {"cpu": "300m"}});
+        asking.set(&["spec", "containers"], doc!([{"name": "app", "image": "app:1", "resources": (resources)}]));
         create(&mut cluster, "pods", asking);
-        assert_eq!(
-            story(&mut cluster, 10, QUOTAS, used),
-            [r#"1000 q: {"configmaps":"0","pods":"1","requests.cpu":"300m"}"#]
-        );
+        story(&mut cluster, 10, QUOTAS, used);
+        let found = cluster.get(&ObjectKey::new(QUOTAS, "shop", "q")).map(used);
+        assert_eq!(found.as_deref(), Some(r#"{"configmaps":"0","pods":"1","requests.cpu":"300m"}"#));
         delete(&mut cluster, "pods", "shop", "a", None);
-        assert_eq!(
-            story(&mut cluster, 10, QUOTAS, used),
-            [r#"11300 q: {"configmaps":"0","pods":"0","requests.cpu":"0"}"#]
-        );
+        let told = story(&mut cluster, 10, QUOTAS, used);
+        assert_eq!(told, [r#"11300 q: {"configmaps":"0","pods":"0","requests.cpu":"0"}"#]);
     }
 
     #[test]

@@ -36,8 +36,12 @@ fn at_least(to: &mut Amounts, other: &Amounts) {
 /// `component-helpers/resource`). The request of a resource that only a limit names is that limit.
 #[must_use]
 pub fn of_pod(pod: &Value, which: &str) -> Amounts {
+    sum(pod, which, |container| amounts(container.at(&["resources", which])))
+}
+
+/// The same where something else says what each container counts for.
+pub(super) fn sum(pod: &Value, which: &str, of: impl Fn(&Value) -> Amounts) -> Amounts {
     let spec = pod.at(&["spec"]);
-    let of = |container: &Value| amounts(container.at(&["resources", which]));
     let mut total = Amounts::new();
     for container in spec.at(&["containers"]).items() {
         add(&mut total, &of(container));

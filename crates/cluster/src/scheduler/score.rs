@@ -1,145 +1,146 @@
-//! Which of the nodes that can take a pod is best.
+//! How good a node is for a pod.
 //!
-//! Knows: the scores that decide most placements: free room, balance, spread, preferences.
-//! Does not know: images.
+//! Knows: the scores of the default profile and their weights.
+//! Does not know: whether the node would take the pod at all.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::filter::Demand;
-use super::neighbours::{constraints, counts_for, speaks_of};
-use super::request::is_live;
-use super::{World, affinity};
-use crate::quantity::Quantity;
-use crate::value::Value;
+use super::state::Node;
+use super::{affinity, fit, interpod, spread};
+use crate::cluster::Cluster;
+use crate::value::{Text, Value};
 
-/// What a pod counts for that requests nothing (`GetNonzeroRequests`): 100m CPU, 200 MB of memory.
-const CPU_AT_LEAST: i128 = 100;
-const MEMORY_AT_LEAST: i128 = 200 * 1024 * 1024 * 1000;
+const MAX: i64 = 100;
 
-const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+/// Weights of the default profile (`pkg/scheduler/apis/config/v1/default_plugins.go`).
+const TAINTS: i64 = 3;
+const AFFINITY: i64 = 2;
+const SPREAD: i64 = 2;
+const INTERPOD: i64 = 2;
 
-/// A score for each node, higher is better.
-pub(super) fn all(world: &World<'_>, demand: &Demand<'_>, nodes: &[&Value]) -> Vec<i64> {
-    if nodes.len() < 2 {
-        return vec![0; nodes.len()];
+/// The nodes that score highest, in the order of their names.
+pub(super) fn best(cluster: &Cluster, pod: &Value, nodes: &[Arc<Node>]) -> Vec<Text> {
+    if let [only] = nodes {
+        return vec![Text::from(only.object.name())];
     }
-    let mut total: Vec<i64> = nodes.iter().map(|node| room(world, demand, node)).collect();
-    let mut join = |weight: i64, scores: Vec<i64>| {
-        for (sum, score) in total.iter_mut().zip(scores) {
-            *sum += weight * score;
+    let objects: Vec<&Value> = nodes.iter().map(|node| &node.object).collect();
+    let (cpu, memory) = fit::weighed_requests(pod);
+    let mut scores: Vec<i64> = nodes
+        .iter()
+        .map(|node| {
+            let weighed =
+                [(node.weighed.0 + cpu, node.allocatable.cpu), (node.weighed.1 + memory, node.allocatable.memory)];
+            fit::least_allocated(weighed) + balance(pod, node) + images(pod, nodes.len(), &node.object, &objects)
+        })
+        .collect();
+    let mut add = |weight: i64, more: Vec<i64>| {
+        for (score, more) in scores.iter_mut().zip(more) {
+            *score += weight * more;
         }
     };
-    let pod = demand.pod;
-    join(3, turned(nodes.iter().map(|node| unloved_taints(pod, node)).collect()));
-    join(2, raised(nodes.iter().map(|node| preferred_node(pod, node)).collect()));
-    join(2, turned(crowd(world, pod, nodes)));
-    join(2, raised(company(world, pod, nodes)));
-    total
+    add(TAINTS, normalised(objects.iter().map(|node| unwelcome(pod, node)).collect(), true));
+    add(AFFINITY, normalised(objects.iter().map(|node| preference(pod, node)).collect(), false));
+    if let Some(crowding) = spread::crowding(cluster, pod, &objects) {
+        add(SPREAD, uncrowded(&crowding));
+    }
+    if let Some(pull) = interpod::attraction(cluster, pod, &objects) {
+        add(INTERPOD, stretched(&pull));
+    }
+    let highest = scores.iter().max().copied().unwrap_or(0);
+    let best = objects.iter().zip(&scores).filter(|(_, score)| **score == highest);
+    best.map(|(node, _)| Text::from(node.name())).collect()
 }
 
-/// `LeastAllocated` and `BalancedAllocation`, each up to 100.
-fn room(world: &World<'_>, demand: &Demand<'_>, node: &Value) -> i64 {
-    let given = world.given(node.name(), demand.pod);
-    let share = |resource: &str, least: i128| {
-        let have = Quantity::or_zero(node.at(&["status", "allocatable", resource])).as_milli().max(1);
-        let own = demand.requests.get(resource).map_or(0, |amount| amount.as_milli()).max(least);
-        let used = given.get(resource).map_or(0, |amount| amount.as_milli()) + own;
-        (used.min(have) * 10_000) / have
-    };
-    let (cpu, memory) = (share("cpu", CPU_AT_LEAST), share("memory", MEMORY_AT_LEAST));
-    let free = (20_000 - cpu - memory) / 200;
-    let balance = 100 - (cpu - memory).abs() / 200;
-    i64::try_from(free + balance).unwrap_or(0)
-}
-
-fn unloved_taints(pod: &Value, node: &Value) -> i64 {
+/// How many taints would rather not have the pod.
+fn unwelcome(pod: &Value, node: &Value) -> i64 {
+    let matters = |toleration: &&Value| matches!(toleration.at(&["effect"]).str_or_empty(), "" | "PreferNoSchedule");
+    let tolerations: Vec<&Value> = pod.at(&["spec", "tolerations"]).items().iter().filter(matters).collect();
     let taints = node.at(&["spec", "taints"]).items().iter();
-    let unloved =
-        taints.filter(|taint| taint.at(&["effect"]) == "PreferNoSchedule" && !affinity::tolerates(pod, taint));
-    i64::try_from(unloved.count()).unwrap_or(0)
+    let unwelcome = taints
+        .filter(|taint| taint.at(&["effect"]) == "PreferNoSchedule")
+        .filter(|taint| !tolerations.iter().any(|toleration| affinity::bears(toleration, taint)));
+    i64::try_from(unwelcome.count()).unwrap_or(i64::MAX)
 }
 
-fn preferred_node(pod: &Value, node: &Value) -> i64 {
-    let terms = pod.at(&["spec", "affinity", "nodeAffinity", PREFERRED]).items().iter();
-    terms
-        .filter(|term| affinity::term_selects(term.at(&["preference"]), node))
-        .map(|term| term.at(&["weight"]).as_int().unwrap_or(0))
-        .sum()
+/// The weights of the preferred terms that a node matches, added up.
+fn preference(pod: &Value, node: &Value) -> i64 {
+    let path = ["spec", "affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution"];
+    let terms = pod.at(&path).items().iter().filter(|term| {
+        let preference = term.at(&["preference"]);
+        preference.is_empty() || affinity::term_selects(preference, node)
+    });
+    terms.filter_map(|term| term.at(&["weight"]).as_int()).sum()
 }
 
-/// How many pods like this one are near each node: by its own wishes, else by host and zone, as the scheduler's defaults
-/// have it for pods that a service or controller holds together. In thousandths of a pod.
-fn crowd(world: &World<'_>, pod: &Value, nodes: &[&Value]) -> Vec<i64> {
-    let wishes: Vec<&Value> = constraints(pod, "ScheduleAnyway").collect();
-    let owner = pod.controller().map(|owner| owner.uid().to_owned());
-    let mut scores = vec![0; nodes.len()];
-    let mut count = |key: &str, alike: &[&Value]| {
-        let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
-        for other in alike {
-            if let Some(value) = world.node_of(other).and_then(|node| node.label(key)) {
-                *counts.entry(value).or_default() += 1;
-            }
-        }
-        let domains: std::collections::BTreeSet<&str> = nodes.iter().filter_map(|node| node.label(key)).collect();
-        // A pod too many weighs more where there are more places (`log(domains + 2)`).
-        let weight = (1000.0 * (domains.len() as f64 + 2.0).ln()) as i64;
-        for (score, node) in scores.iter_mut().zip(nodes) {
-            *score += node.label(key).map_or(0, |value| counts.get(value).copied().unwrap_or(0) * weight);
-        }
+/// Balance looks at what is really asked for; a pod that asks for nothing changes none.
+fn balance(pod: &Value, node: &Node) -> i64 {
+    let request = fit::requests(pod);
+    if request.cpu == 0 && request.memory == 0 {
+        return 0;
+    }
+    fit::balanced([
+        (node.requested.cpu + request.cpu, node.allocatable.cpu),
+        (node.requested.memory + request.memory, node.allocatable.memory),
+    ])
+}
+
+/// As `DefaultNormalizeScore`: the highest becomes 100; reversed, the lowest does.
+fn normalised(scores: Vec<i64>, reverse: bool) -> Vec<i64> {
+    let highest = scores.iter().max().copied().unwrap_or(0);
+    let scale = |score: i64| if highest == 0 { 0 } else { score * MAX / highest };
+    scores.into_iter().map(|score| if reverse { MAX - scale(score) } else { scale(score) }).collect()
+}
+
+/// The lowest becomes 0, the highest 100.
+fn stretched(scores: &[i64]) -> Vec<i64> {
+    let (lowest, highest) = (scores.iter().min().copied().unwrap_or(0), scores.iter().max().copied().unwrap_or(0));
+    let span = highest - lowest;
+    scores.iter().map(|score| if span == 0 { 0 } else { MAX * (score - lowest) / span }).collect()
+}
+
+/// The least crowded becomes 100.
+fn uncrowded(crowding: &[Option<f64>]) -> Vec<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "counts of pods")]
+    let rounded: Vec<Option<i64>> = crowding.iter().map(|crowd| crowd.map(|crowd| crowd.round() as i64)).collect();
+    let known = || rounded.iter().copied().flatten();
+    let (least, most) = (known().min().unwrap_or(0), known().max().unwrap_or(0));
+    let score = |crowd: Option<i64>| match crowd {
+        None => 0,
+        Some(_) if most == 0 => MAX,
+        Some(crowd) => MAX * (most + least - crowd) / most,
     };
-    if !wishes.is_empty() {
-        for wish in wishes {
-            let alike: Vec<&Value> = world
-                .pods(Some(pod.namespace()))
-                .map(|(_, other)| other)
-                .filter(|other| !other.is_terminating() && counts_for(wish, pod, other))
-                .collect();
-            count(wish.at(&["topologyKey"]).str_or_empty(), &alike);
-        }
-    } else if let Some(owner) = owner.filter(|_| pod.at(&["spec", "topologySpreadConstraints"]).is_empty()) {
-        let alike: Vec<&Value> = world
-            .dependents(&owner)
-            .map(|(_, other)| other)
-            .filter(|other| other.kind() == "Pod" && !other.is_terminating() && is_live(other))
-            .collect();
-        count("kubernetes.io/hostname", &alike);
-        count("topology.kubernetes.io/zone", &alike);
-    }
-    scores
+    rounded.into_iter().map(score).collect()
 }
 
-/// How much a pod likes the company that each node offers.
-fn company(world: &World<'_>, pod: &Value, nodes: &[&Value]) -> Vec<i64> {
-    let mut scores = vec![0; nodes.len()];
-    for (kind, sign) in [("podAffinity", 1), ("podAntiAffinity", -1)] {
-        for wish in pod.at(&["spec", "affinity", kind, PREFERRED]).items() {
-            let term = wish.at(&["podAffinityTerm"]);
-            let key = term.at(&["topologyKey"]).str_or_empty();
-            let weight = sign * wish.at(&["weight"]).as_int().unwrap_or(0);
-            let elsewhere = !term.at(&["namespaces"]).is_empty() || !term.at(&["namespaceSelector"]).is_null();
-            for (_, other) in world.pods((!elsewhere).then(|| pod.namespace())) {
-                if !speaks_of(world, term, pod, other) {
-                    continue;
-                }
-                let Some(value) = world.node_of(other).and_then(|node| node.label(key)) else { continue };
-                for (score, node) in scores.iter_mut().zip(nodes) {
-                    *score += if node.label(key) == Some(value) { weight } else { 0 };
-                }
-            }
+/// As `ImageLocality`: images that are there already count by their size, and by how many nodes have them.
+fn images(pod: &Value, total: usize, node: &Value, nodes: &[&Value]) -> i64 {
+    const MEGABYTE: i64 = 1024 * 1024;
+    if node.at(&["status", "images"]).is_empty() {
+        return 0;
+    }
+    let containers = pod.at(&["spec", "containers"]).items();
+    let size_on = |node: &Value, image: &str| {
+        let images = node.at(&["status", "images"]).items().iter();
+        let mut found = images.filter(|have| have.at(&["names"]).items().iter().any(|name| *name == *image));
+        found.next().and_then(|have| have.at(&["sizeBytes"]).as_int())
+    };
+    let mut sum = 0;
+    for container in containers {
+        let named = container.at(&["image"]).str_or_empty();
+        let last = named.rsplit('/').next().unwrap_or(named);
+        let image = if last.contains([':', '@']) { named.to_owned() } else { format!("{named}:latest") };
+        if let Some(size) = size_on(node, &image) {
+            let spread = nodes.iter().filter(|node| size_on(node, &image).is_some()).count();
+            #[expect(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                reason = "as the real one computes it"
+            )]
+            let scaled = (size as f64 * (spread as f64 / total as f64)) as i64;
+            sum += scaled;
         }
     }
-    scores
-}
-
-/// Spread over 0..=100, the highest best.
-fn raised(scores: Vec<i64>) -> Vec<i64> {
-    let (least, most) = (scores.iter().min().copied().unwrap_or(0), scores.iter().max().copied().unwrap_or(0));
-    let width = most - least;
-    scores.into_iter().map(|score| if width == 0 { 0 } else { 100 * (score - least) / width }).collect()
-}
-
-/// Turned round: 100 for nothing at all, less for more.
-fn turned(scores: Vec<i64>) -> Vec<i64> {
-    let (least, most) = (scores.iter().min().copied().unwrap_or(0), scores.iter().max().copied().unwrap_or(0));
-    scores.into_iter().map(|score| if most == 0 { 100 } else { 100 * (most + least - score) / most }).collect()
+    let count = i64::try_from(containers.len()).unwrap_or(1);
+    let (least, most) = (23 * MEGABYTE, 1000 * MEGABYTE * count);
+    MAX * (sum.clamp(least, most) - least) / (most - least)
 }

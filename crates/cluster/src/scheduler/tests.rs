@@ -162,3 +162,33 @@ fn a_node_that_comes_takes_who_waits() {
     assert_eq!(place(&small, "p"), "n1");
     assert_eq!(get(&small, "p").label("topology.kubernetes.io/zone"), Some("a"));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+
+    /// Whatever comes and goes, no node is given more than it has, and what is kept at hand is what a count would find.
+    #[test]
+    fn no_node_is_ever_given_more_than_it_has(steps in proptest::collection::vec((0_u8..4, 1_u16..2500), 1..60)) {
+        let mut cluster = cluster(&["4", "2", "3"]);
+        for (number, (what, milli)) in steps.into_iter().enumerate() {
+            let oldest = cluster.list("pods", Some("shop")).next().map(|(key, _)| key.name.clone());
+            match (what, oldest) {
+                (0, Some(name)) => delete(&mut cluster, "pods", "shop", &name, None),
+                _ => {
+                    create(&mut cluster, "pods", wants(&format!("p{number}"), &format!("{milli}m"), doc!({})));
+                }
+            }
+            story(&mut cluster, 2, "pods", |_| String::new());
+            for (key, node) in cluster.list("nodes", None) {
+                let mut taken = 0;
+                for (_, pod) in cluster.pods_on(&key.name).filter(|(_, pod)| super::request::is_live(pod)) {
+                    taken += super::request::of_pod(pod, "requests")["cpu"].as_milli();
+                }
+                let have = crate::quantity::Quantity::or_zero(node.at(&["status", "allocatable", "cpu"])).as_milli();
+                proptest::prop_assert!(taken <= have, "{} of {have}", taken);
+                let kept = cluster.scheduling.node(&key.name).map_or(0, |node| i128::from(node.requested.cpu));
+                proptest::prop_assert_eq!(taken, kept);
+            }
+        }
+    }
+}

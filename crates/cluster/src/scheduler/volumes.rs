@@ -1,109 +1,162 @@
-//! Where a pod's volumes let it go.
+//! The claims of a pod: which nodes their volumes can be used on, and binding them when the pod's place is known.
 //!
-//! Knows: claims, what they are bound to, and from which nodes that can be reached.
-//! Does not know: how a claim is bound; that is the volume controller's.
+//! Knows: plugins VolumeBinding, VolumeZone, VolumeRestrictions and NodeVolumeLimits.
+//! Does not know: how a volume is bound or made; `controllers::persistentvolume` does.
 
-use super::{Refusal, World, affinity};
+use std::collections::BTreeSet;
+
+use super::{Plugin, Refusal, affinity};
+use crate::cluster::Cluster;
+use crate::controllers::persistentvolume as binder;
 use crate::object::ObjectKey;
-use crate::quantity::Quantity;
-use crate::value::Value;
+use crate::value::{Text, Value};
 
-/// The claims of a pod, sorted by what they still need.
-#[derive(Default)]
+/// What a pod's claims ask of a node.
+#[derive(Debug, Default)]
 pub(super) struct Volumes {
-    /// Volumes that its claims are bound to.
+    /// Volumes that are bound, by their claims.
     bound: Vec<Value>,
-    /// Claims that wait for a node to be chosen, and whether a volume can be made for them.
-    waiting: Vec<(Value, bool)>,
+    /// A claim is bound to a volume that is not there.
+    lost: bool,
+    /// Claims that wait for a node, each with the volumes that it could have.
+    delayed: Vec<Delayed>,
+    /// Claims that only one pod of the cluster may use, and that one uses.
+    exclusive_taken: bool,
+}
+
+#[derive(Debug)]
+struct Delayed {
+    /// Volumes that would do, the smallest first.
+    candidates: Vec<Value>,
+    /// The class that would make one, if it can.
+    maker: Option<Value>,
 }
 
 impl Volumes {
-    /// Reads a pod's claims; or why no node will do, whichever it is.
-    pub(super) fn of(world: &World<'_>, pod: &Value) -> Result<Self, String> {
-        let mut found = Self::default();
-        for volume in pod.at(&["spec", "volumes"]).items() {
-            let named = volume.at(&["persistentVolumeClaim", "claimName"]).as_str().map(str::to_owned);
-            let own = volume.get("ephemeral").map(|_| format!("{}-{}", pod.name(), volume.name_of()));
-            let Some(name) = named.or(own) else { continue };
-            let claim = world.get(&ObjectKey::new("persistentvolumeclaims", pod.namespace(), name.as_str()));
-            let Some(claim) = claim else { return Err(format!("persistentvolumeclaim {name:?} not found")) };
-            if claim.is_terminating() {
-                return Err(format!("persistentvolumeclaim {name:?} is being deleted"));
+    /// Looks the claims up; an error refuses the pod everywhere.
+    pub(super) fn prepare(cluster: &Cluster, pod: &Value) -> Result<Self, String> {
+        let mut volumes = Self::default();
+        let mut immediate = false;
+        for key in binder::claims_of(pod) {
+            let Some(claim) = cluster.get(&key) else {
+                return Err(format!("persistentvolumeclaim {:?} not found", key.name.as_str()));
+            };
+            if claim.at(&["status", "phase"]) == "Lost" {
+                return Err(format!(
+                    "persistentvolumeclaim {:?} bound to non-existent persistentvolume {:?}",
+                    key.name.as_str(),
+                    claim.at(&["spec", "volumeName"]).str_or_empty()
+                ));
             }
-            let volume = claim.at(&["spec", "volumeName"]).str_or_empty();
-            if !volume.is_empty() && claim.at(&["status", "phase"]) != "Pending" {
-                match world.get(&ObjectKey::new("persistentvolumes", "", volume)) {
-                    Some(volume) => found.bound.push(volume.clone()),
-                    // A snapshot of some namespaces shows no volumes: nothing is known against any node.
-                    None => continue,
+            if claim.is_terminating() {
+                return Err(format!("persistentvolumeclaim {:?} is being deleted", key.name.as_str()));
+            }
+            if claim.at(&["spec", "accessModes"]).items().iter().any(|mode| *mode == "ReadWriteOncePod") {
+                volumes.exclusive_taken |= binder::users(cluster, &key).any(|user| super::state::takes_room(user));
+            }
+            if binder::is_bound(claim) {
+                let name = claim.at(&["spec", "volumeName"]).str_or_empty();
+                match cluster.get(&ObjectKey::new("persistentvolumes", "", name)) {
+                    Some(volume) => volumes.bound.push(volume.clone()),
+                    None => volumes.lost = true,
                 }
                 continue;
             }
-            let class = claim.at(&["spec", "storageClassName"]).str_or_empty();
-            let class = world.get(&ObjectKey::new("storageclasses.storage.k8s.io", "", class));
-            let waits = class.filter(|class| class.at(&["volumeBindingMode"]) == "WaitForFirstConsumer");
-            let Some(class) = waits else { return Err("pod has unbound immediate PersistentVolumeClaims".to_owned()) };
-            let made = class.at(&["provisioner"]) != "kubernetes.io/no-provisioner";
-            found.waiting.push((claim.clone(), made));
+            let class = binder::class_of(cluster, claim);
+            if !claim.at(&["spec", "volumeName"]).is_empty() || !class.is_some_and(binder::waits_for_consumer) {
+                immediate = true;
+                continue;
+            }
+            let maker = class.filter(|class| binder::can_provision(class)).cloned();
+            volumes.delayed.push(Delayed { candidates: binder::candidates(cluster, claim), maker });
         }
-        Ok(found)
+        if immediate {
+            return Err("pod has unbound immediate PersistentVolumeClaims".to_owned());
+        }
+        Ok(volumes)
     }
 
-    /// Whether the pod's volumes can be reached from a node.
-    pub(super) fn reach(&self, world: &World<'_>, node: &Value) -> Result<(), Refusal> {
+    pub(super) fn refusal(&self, cluster: &Cluster, node: &Value) -> Option<Refusal> {
+        if self.exclusive_taken {
+            let why = "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode";
+            return Some(Refusal::new(Plugin::Volumes, why, false));
+        }
+        if self.exceeds_limit(cluster, node) {
+            return Some(Refusal::new(Plugin::Volumes, "node(s) exceed max volume count", false));
+        }
+        let refuse = |why: &str| Some(Refusal::new(Plugin::Volumes, why, true));
+        if self.lost {
+            return refuse("node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)");
+        }
         if !self.bound.iter().all(|volume| reaches(volume, node)) {
-            return Err(Refusal::for_good("node(s) didn't match PersistentVolume's node affinity"));
+            return refuse("node(s) didn't match PersistentVolume's node affinity");
         }
-        let found = |(claim, made): &(Value, bool)| {
-            let chosen = claim.annotation("volume.kubernetes.io/selected-node");
-            chosen.is_none_or(|chosen| chosen == node.name()) && (*made || available(world, claim, node).is_some())
-        };
-        if !self.waiting.iter().all(found) {
-            return Err(Refusal::for_good("node(s) didn't find available persistent volumes to bind"));
+        let mut taken = BTreeSet::new();
+        for delayed in &self.delayed {
+            let found =
+                delayed.candidates.iter().find(|volume| reaches(volume, node) && !taken.contains(volume.name()));
+            match (found, &delayed.maker) {
+                (Some(volume), _) => {
+                    taken.insert(volume.name());
+                }
+                (None, Some(class)) if binder::may_be_made_for(class, node) => {}
+                _ => return refuse("node(s) didn't find available persistent volumes to bind"),
+            }
         }
-        Ok(())
+        None
     }
 
-    /// Claims that the choice of a node sets going.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = &Value> {
-        self.waiting.iter().map(|(claim, _)| claim)
+    /// Whether the node's driver could not attach that many volumes more.
+    fn exceeds_limit(&self, cluster: &Cluster, node: &Value) -> bool {
+        let Some(info) = cluster.get(&ObjectKey::new("csinodes.storage.k8s.io", "", node.name())) else { return false };
+        info.at(&["spec", "drivers"]).items().iter().any(|driver| {
+            let Some(most) = driver.at(&["allocatable", "count"]).as_int() else { return false };
+            let of = driver.at(&["name"]).str_or_empty();
+            let by_driver = |volume: &&Value| *volume.at(&["spec", "csi", "driver"]) == *of;
+            let mut used: BTreeSet<Text> = BTreeSet::new();
+            for (_, pod) in cluster.pods_on(node.name()).filter(|(_, pod)| super::state::takes_room(pod)) {
+                let volumes = binder::claims_of(pod).into_iter().filter_map(|key| binder::volume_of(cluster, &key));
+                used.extend(volumes.filter(by_driver).map(|volume| Text::from(volume.name())));
+            }
+            let before = used.len();
+            used.extend(self.bound.iter().filter(by_driver).map(|volume| Text::from(volume.name())));
+            let made = self.delayed.iter().filter_map(|delayed| delayed.maker.as_ref());
+            let made = made.filter(|class| *class.at(&["provisioner"]) == *of).count();
+            let after = used.len() + made;
+            after > before && i64::try_from(after).unwrap_or(i64::MAX) > most
+        })
     }
 }
 
+/// Whether a volume can be used on a node.
 fn reaches(volume: &Value, node: &Value) -> bool {
     let required = volume.at(&["spec", "nodeAffinity", "required"]);
-    required.is_null() || affinity::selects(required, node)
+    let zoned = ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"].iter().all(|label| {
+        // Old volumes say by a label where they are; several zones are separated by `__`.
+        match (volume.label(label), node.label(label)) {
+            (Some(zones), Some(zone)) => zones.split("__").any(|one| one == zone),
+            _ => true,
+        }
+    });
+    zoned && (required.is_null() || affinity::selects(required, node))
 }
 
-/// The smallest free volume that suits a claim and can be reached from a node.
-pub(super) fn available<'a>(world: &World<'a>, claim: &Value, node: &Value) -> Option<&'a Value> {
-    let suits = |volume: &&Value| suits(volume, claim) && reaches(volume, node);
-    world.volumes().filter(suits).min_by_key(|volume| Quantity::or_zero(volume.at(&["spec", "capacity", "storage"])))
-}
-
-/// Whether a free volume suits a claim: class, modes, size, selector (`pkg/controller/volume/persistentvolume/index.go`).
-pub(crate) fn suits(volume: &Value, claim: &Value) -> bool {
-    let (have, want) = (volume.at(&["spec"]), claim.at(&["spec"]));
-    let text = |value: &Value, field: &str| value.at(&[field]).str_or_empty().to_owned();
-    let mode = |spec: &Value| match text(spec, "volumeMode") {
-        mode if mode.is_empty() => "Filesystem".to_owned(),
-        mode => mode,
-    };
-    let holder = have.at(&["claimRef"]);
-    let reserved = text(holder, "name") == claim.name()
-        && text(holder, "namespace") == claim.namespace()
-        && (text(holder, "uid").is_empty() || text(holder, "uid") == claim.uid());
-    let free = holder.is_null() && volume.at(&["status", "phase"]) != "Released";
-    let named = text(want, "volumeName");
-    let selector = want.at(&["selector"]);
-    let modes = have.at(&["accessModes"]).items();
-    let size = Quantity::or_zero(want.at(&["resources", "requests", "storage"]));
-    (free || reserved)
-        && !volume.is_terminating()
-        && (named.is_empty() || named == volume.name())
-        && text(have, "storageClassName") == text(want, "storageClassName")
-        && mode(have) == mode(want)
-        && want.at(&["accessModes"]).items().iter().all(|mode| modes.contains(mode))
-        && Quantity::or_zero(have.at(&["capacity", "storage"])) >= size
-        && (selector.is_null() || crate::labels::matches(selector, volume.labels()))
+/// Binds the claims that waited for the pod's node. Whether all of the pod's claims are bound now.
+pub(super) fn bind(cluster: &mut Cluster, pod: &Value, node: &str) -> bool {
+    let Some(node) = cluster.get(&ObjectKey::new("nodes", "", node)).cloned() else { return false };
+    for key in binder::claims_of(pod) {
+        let Some(claim) = cluster.get(&key).cloned() else { return false };
+        if binder::is_bound(&claim) {
+            continue;
+        }
+        let found = binder::candidates(cluster, &claim).into_iter().find(|volume| reaches(volume, &node));
+        match found {
+            Some(volume) => binder::bind(cluster, &key, volume.name()),
+            None => binder::provision(cluster, &key, Some(&node)),
+        }
+        if !cluster.get(&key).is_some_and(binder::is_bound) {
+            return false;
+        }
+    }
+    true
 }

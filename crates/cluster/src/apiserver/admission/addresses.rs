@@ -64,11 +64,7 @@ fn node_ports(cluster: &Cluster) -> BTreeSet<i64> {
 }
 
 /// A free number, at random while that is quick.
-fn pick(
-    cluster: &mut Cluster,
-    range: std::ops::Range<i64>,
-    free: impl Fn(&Cluster, i64) -> bool,
-) -> Option<i64> {
+fn pick(cluster: &mut Cluster, range: std::ops::Range<i64>, free: impl Fn(&Cluster, i64) -> bool) -> Option<i64> {
     let span = u64::try_from(range.end - range.start).unwrap_or(1);
     for _ in 0..TRIES_MAX {
         let number = range.start + i64::try_from(cluster.random().below(span)).unwrap_or(0);

@@ -83,8 +83,10 @@ fn of_pods(item: &Value, pod: &Value) -> Vec<String> {
         "Container" => {
             let lists = ["containers", "initContainers"].map(|list| pod.at(&["spec", list]).items());
             let checked = |container: &Value| {
-                let (requests, limits) =
-                    (amounts(container.at(&["resources", "requests"])), amounts(container.at(&["resources", "limits"])));
+                let (requests, limits) = (
+                    amounts(container.at(&["resources", "requests"])),
+                    amounts(container.at(&["resources", "limits"])),
+                );
                 bounds(item, kind, &requests, &limits)
             };
             lists.into_iter().flatten().flat_map(checked).collect()

@@ -57,8 +57,7 @@ pub(super) fn check_class(cluster: &Cluster, write: Write<'_>, class: &Value) ->
         .list(CLASSES, None)
         .find(|(key, other)| key.name != write.key.name && other.at(&["globalDefault"]).is_true());
     other.map_or(Ok(()), |(key, _)| {
-        let why =
-            format!("PriorityClass {} is already marked as default. Only one default can exist", key.name);
+        let why = format!("PriorityClass {} is already marked as default. Only one default can exist", key.name);
         Err(write.forbidden(&why))
     })
 }
@@ -85,9 +84,7 @@ pub(super) fn run_with(cluster: &Cluster, write: Write<'_>, pod: &mut Value) -> 
     if !overhead.is_empty() {
         let said = pod.at(&["spec", "overhead"]);
         if !said.is_empty() && !same_amounts(said, overhead) {
-            return Err(write.forbidden(
-                "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead",
-            ));
+            return Err(write.forbidden("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"));
         }
         pod.set(&["spec", "overhead"], overhead.clone());
     }

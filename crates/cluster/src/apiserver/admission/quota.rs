@@ -106,10 +106,8 @@ fn admit(
         .collect();
     if !over.is_empty() {
         let list = |amounts: &Amounts| {
-            let shown: Vec<String> = over
-                .iter()
-                .map(|name| format!("{name}={}", amounts.get(*name).copied().unwrap_or_default()))
-                .collect();
+            let shown: Vec<String> =
+                over.iter().map(|name| format!("{name}={}", amounts.get(*name).copied().unwrap_or_default())).collect();
             shown.join(",")
         };
         return Err(write.forbidden(&format!(
@@ -227,7 +225,8 @@ fn unsaid(hard: &Amounts, pod: &Value) -> Option<String> {
 
 /// Whether a quota's scopes admit an object.
 pub(crate) fn covers(quota: &Value, key: &ObjectKey, object: &Value) -> bool {
-    let scopes = quota.at(&["spec", "scopes"]).items().iter().map(|scope| doc!({"scopeName": (scope), "operator": "Exists"}));
+    let scopes =
+        quota.at(&["spec", "scopes"]).items().iter().map(|scope| doc!({"scopeName": (scope), "operator": "Exists"}));
     let selected = quota.at(&["spec", "scopeSelector", "matchExpressions"]).items().iter().cloned();
     scopes.chain(selected).all(|scope| in_scope(&scope, key, object))
 }
@@ -261,8 +260,9 @@ fn matches_value(scope: &Value, have: &Value) -> bool {
 
 fn crosses_namespaces(spec: &Value) -> bool {
     let kinds = ["podAffinity", "podAntiAffinity"];
-    let crosses =
-        |term: &Value| !term.at(&["namespaces"]).is_empty() || term.get("namespaceSelector").is_some_and(|it| !it.is_null());
+    let crosses = |term: &Value| {
+        !term.at(&["namespaces"]).is_empty() || term.get("namespaceSelector").is_some_and(|it| !it.is_null())
+    };
     kinds.iter().any(|kind| {
         let affinity = spec.at(&["affinity", kind]);
         let preferred = affinity.at(&["preferredDuringSchedulingIgnoredDuringExecution"]).items().iter();

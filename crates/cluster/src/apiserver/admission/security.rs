@@ -23,8 +23,19 @@ fn fault(reason: &str, detail: impl Into<String>) -> Option<Fault> {
 type Check = fn(&Pod<'_>) -> Option<Fault>;
 
 /// What both levels check.
-const COMMON: &[Check] =
-    &[app_armor, capabilities, host_namespaces, host_path, host_ports, privileged, proc_mount, se_linux, seccomp, sysctls, host_process];
+const COMMON: &[Check] = &[
+    app_armor,
+    capabilities,
+    host_namespaces,
+    host_path,
+    host_ports,
+    privileged,
+    proc_mount,
+    se_linux,
+    seccomp,
+    sysctls,
+    host_process,
+];
 
 /// What restricted checks besides.
 const RESTRICTED: &[Check] =
@@ -49,7 +60,11 @@ pub(super) fn warning(cluster: &Cluster, write: Write<'_>, object: &Value) -> Op
     let template: &[&str] = match write.key.resource.as_str() {
         "pods" => &[],
         "podtemplates" => &["template"],
-        "deployments.apps" | "replicasets.apps" | "statefulsets.apps" | "daemonsets.apps" | "jobs.batch"
+        "deployments.apps"
+        | "replicasets.apps"
+        | "statefulsets.apps"
+        | "daemonsets.apps"
+        | "jobs.batch"
         | "replicationcontrollers" => &["spec", "template"],
         "cronjobs.batch" => &["spec", "jobTemplate", "spec", "template"],
         _ => return None,
@@ -149,7 +164,10 @@ fn setters(pod: bool, containers: &[&str]) -> Option<String> {
 
 fn app_armor(pod: &Pod<'_>) -> Option<Fault> {
     let bad = |context: &Value| {
-        context.at(&["appArmorProfile", "type"]).as_str().is_some_and(|kind| !matches!(kind, "RuntimeDefault" | "Localhost"))
+        context
+            .at(&["appArmorProfile", "type"])
+            .as_str()
+            .is_some_and(|kind| !matches!(kind, "RuntimeDefault" | "Localhost"))
     };
     let containers = pod.where_container(|container| bad(context(container)));
     let contexts = pod.containers().map(context).chain([pod.context()]);
@@ -163,8 +181,7 @@ fn app_armor(pod: &Pod<'_>) -> Option<Fault> {
         key.starts_with("container.apparmor.security.beta.kubernetes.io/")
             && !(value.is_empty() || value == "runtime/default" || value.starts_with("localhost/"))
     });
-    let shown: Vec<String> =
-        annotated.map(|(key, value)| format!("\"{key}={}\"", value.str_or_empty())).collect();
+    let shown: Vec<String> = annotated.map(|(key, value)| format!("\"{key}={}\"", value.str_or_empty())).collect();
     if shown.is_empty() {
         return None;
     }
@@ -260,7 +277,10 @@ fn proc_mount(pod: &Pod<'_>) -> Option<Fault> {
         return None;
     }
     let kinds = set(kinds.iter().map(String::as_str));
-    fault("procMount", format!("{} must not set securityContext.procMount to {}", named("container", &names), quoted(&kinds)))
+    fault(
+        "procMount",
+        format!("{} must not set securityContext.procMount to {}", named("container", &names), quoted(&kinds)),
+    )
 }
 
 fn se_linux(pod: &Pod<'_>) -> Option<Fault> {

@@ -45,9 +45,10 @@ pub(super) fn ingress_class(cluster: &Cluster, ingress: &mut Value) {
 /// Of several defaults the newest counts, and of those the first by name.
 fn default_class(cluster: &Cluster, resource: &str, annotations: &[&str]) -> Option<Text> {
     let classes = cluster.list(resource, None);
-    let defaults =
-        classes.filter(|(_, class)| annotations.iter().any(|name| class.annotation(name) == Some("true")));
-    defaults.max_by_key(|(key, class)| (class.created(), std::cmp::Reverse(key.name.clone()))).map(|(key, _)| key.name.clone())
+    let defaults = classes.filter(|(_, class)| annotations.iter().any(|name| class.annotation(name) == Some("true")));
+    defaults
+        .max_by_key(|(key, class)| (class.created(), std::cmp::Reverse(key.name.clone())))
+        .map(|(key, _)| key.name.clone())
 }
 
 /// `PersistentVolumeClaimResize`: a claim grows only where its class lets it.

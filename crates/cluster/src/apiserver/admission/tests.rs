@@ -87,7 +87,8 @@ fn limits_are_given_and_kept() {
     );
     assert_eq!(
         make(&mut cluster, "pods", pod(doc!({}))),
-        Err("pods \"a\" is forbidden: cpu max limit to request ratio per Pod is 4, but provided ratio is 5.000000".into())
+        Err("pods \"a\" is forbidden: cpu max limit to request ratio per Pod is 4, but provided ratio is 5.000000"
+            .into())
     );
     let fits = doc!([{"name": "app", "image": "a:1", "resources": {"requests": {"cpu": "200m"}}}]);
     let made = make(&mut cluster, "pods", pod(doc!({"containers": (fits)}))).expect("it is made");
@@ -112,7 +113,11 @@ fn a_quota_is_charged_before_the_object_is_stored_and_not_by_a_dry_run() {
         pod
     };
     let used = |cluster: &Cluster| {
-        cluster.get(&ObjectKey::new("resourcequotas", "shop", "q")).expect("it is there").at(&["status", "used"]).clone()
+        cluster
+            .get(&ObjectKey::new("resourcequotas", "shop", "q"))
+            .expect("it is there")
+            .at(&["status", "used"])
+            .clone()
     };
     assert_eq!(
         make(&mut cluster, "pods", pod(doc!({}))),
