@@ -14,8 +14,9 @@ mod deployment;
 mod endpoints;
 mod endpointslice;
 mod garbagecollector;
-mod horizontalpodautoscaler;
 mod history;
+mod horizontalpodautoscaler;
+mod job;
 mod namespace;
 mod node;
 pub(crate) mod persistentvolume;
@@ -78,6 +79,7 @@ static ALL: &[&dyn Controller] = &[
     &replicaset::ReplicaSets,
     &statefulset::StatefulSets,
     &daemonset::DaemonSets,
+    &job::Jobs,
     &endpoints::Endpoints,
     &endpointslice::EndpointSlices,
     &namespace::Namespaces,

@@ -109,3 +109,46 @@ fn a_daemon_runs_on_every_node_and_is_replaced_two_at_a_time() {
     story(&mut cluster, 30, "pods", |_| String::new());
     assert_eq!(status(&get(&cluster, "daemonsets.apps", "agent"), &fields), "4/4/2/2");
 }
+
+#[test]
+fn a_job_runs_its_pods_to_their_end_and_counts_each_once() {
+    for (extra, seconds, wanted) in [
+        (doc!({"completions": 3, "parallelism": 2}), 30, "Complete CompletionsReached 3/- left 3"),
+        (
+            doc!({"completions": 3, "parallelism": 3, "completionMode": "Indexed"}),
+            30,
+            "Complete CompletionsReached 3/- left 3",
+        ),
+        (doc!({"backoffLimit": 0, "exit": "1"}), 30, "Failed BackoffLimitExceeded -/1 left 1"),
+        (doc!({"backoffLimit": 1, "exit": "1"}), 60, "Failed BackoffLimitExceeded -/2 left 2"),
+        (doc!({"suspend": true}), 30, "Suspended JobSuspended -/- left 0"),
+    ] {
+        let mut cluster = cluster(&["4"]);
+        let mut job = doc!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "work", "namespace": "shop"},
+            "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "app", "image": "app:1"}]}}},
+        });
+        for (field, value) in extra.entries().iter().filter(|(field, _)| field != "exit") {
+            job.set(&["spec", field], value.clone());
+        }
+        if let Some(code) = extra.get("exit") {
+            let annotations = ["spec", "template", "metadata", "annotations"];
+            job.make(&annotations).set(&["twin.lazaret.dev/exit-code"], code.clone());
+            job.make(&annotations).set(&["twin.lazaret.dev/exit-after-ms"], "300");
+        }
+        create(&mut cluster, "jobs.batch", job);
+        story(&mut cluster, seconds, "pods", |_| String::new());
+        let job = get(&cluster, "jobs.batch", "work");
+        let over =
+            job.at(&["status", "conditions"]).items().iter().find(|condition| {
+                matches!(condition.at(&["type"]).str_or_empty(), "Complete" | "Failed" | "Suspended")
+            });
+        let over = over.map_or_else(String::new, |condition| {
+            format!("{} {}", condition.at(&["type"]).str_or_empty(), condition.at(&["reason"]).str_or_empty())
+        });
+        let pods: Vec<_> = cluster.list("pods", Some("shop")).collect();
+        assert!(pods.iter().all(|(_, pod)| pod.finalizers().next().is_none()), "all are counted: {extra}");
+        let said = format!("{over} {} left {}", status(&job, &["succeeded", "failed"]), pods.len());
+        assert_eq!(said, wanted, "{extra}");
+    }
+}
