@@ -70,6 +70,11 @@ impl Bench {
         Ok(Self { start, policies, gate })
     }
 
+    /// The gate itself, for whoever sends requests through it.
+    pub(crate) fn gate(&self) -> &Arc<Gate<Standalone>> {
+        &self.gate
+    }
+
     /// Judges a recorded request: on the snapshot itself, or (`in_sequence`) on what those allowed before it left.
     pub(crate) async fn judge(&mut self, recorded: &Recorded, in_sequence: bool) -> Result<Value, Failure> {
         if !in_sequence {

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cluster::apiserver::{self, User};
+use cluster::apiserver::{self, User, Verb};
 use cluster::{Cluster, Schema};
 use gate::vault::{Credential, Read, Rehearse, Write};
 use gate::{CommitError, DecodeError, Intent, Observation, Pending, Rehearsal, Sent, Stale, Target};
@@ -22,6 +22,9 @@ use crate::twin::ClusterTwin;
 
 /// How much time passes from one action to the next: about what a client takes.
 const PACE: Duration = Duration::from_secs(1);
+
+/// How long a watch lasts: then the client, if it has not seen what it waits for, asks again.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A cluster that is its own production.
 pub struct Standalone {
@@ -51,10 +54,9 @@ impl Standalone {
     fn perform(&self, asked: &Asked) -> Response<Body> {
         let mut cluster = self.lock();
         let mut result = apiserver::handle(&mut cluster, &asked.call, &User::admin());
-        if !asked.call.verb.is_read() {
-            let until = cluster.now() + PACE;
-            cluster.advance(until);
-        }
+        // Whoever waits for something would wait for ever if time stood still between requests.
+        let until = cluster.now() + if asked.call.verb == Verb::Watch { PATIENCE } else { PACE };
+        cluster.advance(until);
         if let Ok(answer) = &mut result
             && let apiserver::Content::Document(document) = &mut answer.content
         {

@@ -10,6 +10,7 @@ mod people;
 mod serve;
 mod snapshot;
 mod twin;
+mod what_if;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ enum Command {
     Deny(people::Deny),
     Mode(people::Mode),
     Judge(judge::Judge),
+    WhatIf(what_if::WhatIf),
     Snapshot(snapshot::Snapshot),
     Twin(twin::Twin),
     Journal(journal::Journal),
@@ -108,6 +110,16 @@ impl Configured {
     }
 }
 
+/// A new folder that only we may look into.
+pub(crate) fn private_folder() -> Result<PathBuf, Failure> {
+    let name = format!("lazaret-{}", target_kubernetes::message::random_word()?);
+    let folder = std::env::temp_dir().join(name);
+    let mut builder = std::fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&folder)?;
+    Ok(folder)
+}
+
 /// What time it is out there.
 pub(crate) fn wall_clock() -> ::twin::Time {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -125,6 +137,7 @@ impl Command {
             Self::Deny(deny) => deny.run().await,
             Self::Mode(mode) => mode.run().await,
             Self::Judge(judge) => judge.run().await,
+            Self::WhatIf(what_if) => what_if.run().await,
             Self::Snapshot(snapshot) => snapshot.run().await,
             Self::Twin(twin) => twin.run().await,
             Self::Journal(journal) => journal.run(),

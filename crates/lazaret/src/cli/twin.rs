@@ -16,7 +16,7 @@ use serde_json::json;
 use target_kubernetes::serve::{self, Options, Served, Speed};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, private_folder};
 use crate::offline;
 
 /// A Kubernetes cluster in memory
@@ -118,14 +118,4 @@ impl Serve {
         build::add_nodes(&mut cluster, self.nodes);
         Ok(cluster)
     }
-}
-
-/// A new folder that only we may look into.
-fn private_folder() -> Result<PathBuf, Failure> {
-    let name = format!("lazaret-twin-{}", target_kubernetes::message::random_word()?);
-    let folder = std::env::temp_dir().join(name);
-    let mut builder = std::fs::DirBuilder::new();
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(&folder)?;
-    Ok(folder)
 }
