@@ -158,8 +158,8 @@ impl Config {
 
     /// What agents' kubeconfigs name as the server.
     #[must_use]
-    pub(crate) fn server(&self) -> String {
-        self.public.clone().unwrap_or_else(|| format!("https://{}", self.listen))
+    pub(crate) fn server(&self, listens_at: SocketAddr) -> String {
+        self.public.clone().unwrap_or_else(|| format!("https://{listens_at}"))
     }
 
     /// Names besides addresses that the front door's certificate has to cover: the host of its public address.

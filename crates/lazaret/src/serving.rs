@@ -40,6 +40,12 @@ pub(crate) fn authority_file(data: &Path) -> PathBuf {
     data.join("ca.crt")
 }
 
+/// Where agents come in, as the gate that started last in a data folder found it.
+#[must_use]
+pub(crate) fn server_file(data: &Path) -> PathBuf {
+    data.join("server")
+}
+
 /// A gate that runs.
 pub(crate) struct Serving {
     /// The gate.
@@ -124,6 +130,7 @@ pub(crate) async fn start(config: &Config) -> Result<Serving, Failure> {
     let authority = authority(&config.data)?;
     let tls = authority.server(&[config.listen.ip()], &config.names())?;
     let door = front::open(config.listen, tls, Door(Agents::of(&config.data)), Through(gate.clone())).await?;
+    std::fs::write(server_file(&config.data), config.server(door.address))?;
     Ok(Serving { gate, door })
 }
 

@@ -12,7 +12,7 @@ use target_kubernetes::kubeconfig::{Kubeconfig, write_private};
 
 use super::{Configured, Outcome};
 use crate::agents::Agents;
-use crate::serving::authority_file;
+use crate::serving::{authority_file, server_file};
 
 /// Who may knock at the gate
 #[derive(Args)]
@@ -67,7 +67,10 @@ impl Add {
         })?;
         let ttl = Duration::from_secs(self.ttl.saturating_mul(60));
         let token = Agents::of(&config.data).add(&self.name, ttl, SystemTime::now())?;
-        let server = config.server();
+        let server = match &config.public {
+            Some(public) => public.clone(),
+            None => std::fs::read_to_string(server_file(&config.data))?,
+        };
         let text =
             Kubeconfig { name: &config.target.name, server: &server, authority: &authority, token: &token }.to_yaml();
         match &self.output {

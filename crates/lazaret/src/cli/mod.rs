@@ -4,6 +4,7 @@
 //! Does not know: what a subcommand does.
 
 mod agent;
+mod demo;
 mod journal;
 mod judge;
 mod people;
@@ -44,6 +45,7 @@ const AFTER_HELP: &str = "Exit status: 0 done; 1 failed; 2 usage; 3 the action w
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Serve(serve::Serve),
     Agent(agent::Agent),
     Pending(people::Pending),
@@ -129,6 +131,7 @@ pub(crate) fn wall_clock() -> ::twin::Time {
 impl Command {
     async fn run(self) -> Outcome {
         match self {
+            Self::Demo(demo) => demo.run().await,
             Self::Serve(serve) => serve.run().await,
             Self::Agent(agent) => agent.run(),
             Self::Pending(pending) => pending.run(),
