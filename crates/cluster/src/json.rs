@@ -20,6 +20,13 @@ pub struct Parsed {
     pub duplicates: Vec<String>,
 }
 
+impl From<Value> for Parsed {
+    /// From where no key can stand twice.
+    fn from(value: Value) -> Self {
+        Self { value, duplicates: Vec::new() }
+    }
+}
+
 /// The text is not JSON.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

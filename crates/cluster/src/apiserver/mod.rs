@@ -30,6 +30,7 @@ mod handle;
 mod names;
 mod openapi;
 pub mod patch;
+pub mod protobuf;
 pub mod registry;
 pub mod selector;
 pub mod status;

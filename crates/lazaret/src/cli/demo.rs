@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use cluster::apiserver::{self, Request, User};
 use cluster::{Cluster, Value, doc};
-use gate::{Archive, Gate, Person};
+use gate::{Archive, CaseId, Gate, Person};
 use target_kubernetes::kubeconfig::{Kubeconfig, write_private};
 use target_kubernetes::serve::{self, Options};
 use target_kubernetes::target::Kubernetes;
@@ -68,10 +68,10 @@ impl Demo {
         let agent = Agent::new(&kubeconfig).await?;
         say("The agent, oncall-bot, has a kubeconfig for the gate. It has never seen a credential for production.");
 
-        say("03:07. A new release of checkout does not start. The agent looks.");
+        say("03:07. A release of checkout was rolled out whose image nobody can pull. The agent looks.");
         agent.does(&["get", "deployments,pods", "-n", "shop"], &Raw::get("/apis/apps/v1/namespaces/shop/deployments")).await;
 
-        say("It wants to stop the crashing: scale checkout to zero.");
+        say("It wants to start afresh: scale checkout to zero.");
         let scale = Raw::merge("/apis/apps/v1/namespaces/shop/deployments/checkout/scale", doc!({"spec": {"replicas": 0}}));
         agent.does(&["scale", "deployment/checkout", "--replicas=0", "-n", "shop"], &scale).await;
 
@@ -88,14 +88,14 @@ impl Demo {
         let delete = Raw::delete("/api/v1/namespaces/shop-2025");
         let waits = agent.does(&["delete", "namespace", "shop-2025", "--wait=false"], &delete);
         let (_, approved) = tokio::join!(waits, person(&serving.gate));
-        approved?;
-        say("With the approval the agent sends the same request again, and it goes through, once.");
-        agent.does(&["delete", "namespace", "shop-2025", "--wait=false"], &delete).await;
+        let case = approved?;
+        if agent.kubectl.is_none() {
+            agent.does(&[], &delete).await;
+        }
+        say("The client waited by itself, and went on when a person had agreed. Once: the grant is used up.");
 
-        say("What the record says of it, as 'lazaret show' tells it:");
-        if let Some(last) = Archive::open(&config.data)?.latest(50)?.into_iter().find(|case| case.title.contains("shop-2025"))
-            && let Some(story) = Archive::open(&config.data)?.story(&last.case)?
-        {
+        say(&format!("What the record says of it, as 'lazaret show {case}' tells it:"));
+        if let Some(story) = Archive::open(&config.data)?.story(&case)? {
             println!("{}", indent(&story.to_string()));
         }
         let entries = Archive::open(&config.data)?.verify()?;
@@ -109,7 +109,8 @@ impl Demo {
             tokio::signal::ctrl_c().await?;
         }
         serving.door.stop().await;
-        production.handle.stop().await;
+        // Production stays up until the process ends: the gate still follows it.
+        drop(production);
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -123,7 +124,7 @@ fn indent(text: &str) -> String {
 }
 
 /// The person on call: looks at what waits, and agrees.
-async fn person(gate: &Arc<Gate<Kubernetes>>) -> Result<(), Failure> {
+async fn person(gate: &Arc<Gate<Kubernetes>>) -> Result<CaseId, Failure> {
     for _ in 0..300 {
         if let Some(held) = gate.pending_cases().first() {
             println!("    [person] lazaret pending");
@@ -136,7 +137,7 @@ async fn person(gate: &Arc<Gate<Kubernetes>>) -> Result<(), Failure> {
             }
             println!("    [person] lazaret approve {} --note 'orders are archived'", held.case);
             gate.approve(&held.case, &Person::named("ana"), held.shown.clone(), "orders are archived").await?;
-            return Ok(());
+            return Ok(held.case.clone());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -290,7 +291,7 @@ fn checkout_template(version: &str, broken: bool) -> Value {
         }]},
     }}});
     if broken {
-        template.set(&["spec", "template", "metadata", "annotations", "twin.lazaret.dev/fail"], "crashloop");
+        template.set(&["spec", "template", "metadata", "annotations", "twin.lazaret.dev/fail"], "imagepull");
     }
     template
 }

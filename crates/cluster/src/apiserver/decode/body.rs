@@ -6,6 +6,7 @@
 use super::syntax;
 use crate::apiserver::call::{Encoding, PatchType, Subject, Verb};
 use crate::apiserver::names;
+use crate::apiserver::protobuf::{self, NotReadable};
 use crate::apiserver::status::Status;
 use crate::json::{self, Parsed};
 use crate::schema::{GroupVersionKind, Resource, Schema, split_api_version};
@@ -79,10 +80,16 @@ pub(super) fn object(
         );
         Status::bad_request(message)
     };
-    if encoding == Encoding::Protobuf {
-        return Err(Status::new(415, "UnsupportedMediaType", "bodies in protobuf are not read here yet"));
-    }
-    let mut parsed = parse(encoding, body).map_err(|why| unrecognized(&why))?;
+    let mut parsed = match encoding {
+        Encoding::Protobuf => protobuf::decode(schema, body).map(Parsed::from).map_err(|error| match error {
+            // The client knows another encoding, and falls back on it.
+            NotReadable::Unknown { .. } | NotReadable::More(_) => {
+                Status::new(415, "UnsupportedMediaType", error.to_string())
+            }
+            NotReadable::Broken(_) => Status::bad_request(error.to_string()),
+        })?,
+        _ => parse(encoding, body).map_err(|why| unrecognized(&why))?,
+    };
     let header =
         r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
     let unfit = |what: &str, into: &str| unrecognized(&format!("json: cannot unmarshal {what} into Go {into}"));
@@ -230,8 +237,14 @@ pub(super) fn delete_options(encoding: Encoding, body: &[u8]) -> Result<Value, S
     if body.is_empty() {
         return Ok(Value::Null);
     }
-    let parsed = parse(encoding, body)
-        .map_err(|why| Status::bad_request(format!("couldn't get version/kind; json parse error: {why}")))?;
+    let parsed = match encoding {
+        Encoding::Protobuf => {
+            let read = protobuf::decode(&Schema::default(), body);
+            Parsed::from(read.map_err(|error| Status::bad_request(error.to_string()))?)
+        }
+        _ => parse(encoding, body)
+            .map_err(|why| Status::bad_request(format!("couldn't get version/kind; json parse error: {why}")))?,
+    };
     if !parsed.duplicates.is_empty() {
         // The real server takes the last. Nothing but options can stand here, so nobody loses by saying it once.
         return Err(Status::bad_request(format!("the delete options say {:?} twice", parsed.duplicates)));
