@@ -130,7 +130,8 @@ fn fits(kind: &str, verb: Verb, resource: &Resource) -> Result<(), Status> {
 pub(super) fn input(content_type: &str, resource: &Resource) -> Result<Encoding, Status> {
     let media = MediaType::parse(content_type);
     let offered = offered(resource);
-    if media.name.is_empty() {
+    // Only what says nothing is taken for JSON; a `;` says something, and nobody knows what.
+    if content_type.is_empty() {
         return Ok(Encoding::Json);
     }
     let found = offered.iter().copied().find(|encoding| encoding.content_type() == media.name);
