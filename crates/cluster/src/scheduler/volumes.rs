@@ -52,7 +52,7 @@ impl Volumes {
                 return Err(format!("persistentvolumeclaim {:?} is being deleted", key.name.as_str()));
             }
             if claim.at(&["spec", "accessModes"]).items().iter().any(|mode| *mode == "ReadWriteOncePod") {
-                volumes.exclusive_taken |= binder::users(cluster, &key).any(|user| super::state::takes_room(user));
+                volumes.exclusive_taken |= binder::users(cluster, &key).any(super::state::takes_room);
             }
             if binder::is_bound(claim) {
                 let name = claim.at(&["spec", "volumeName"]).str_or_empty();
