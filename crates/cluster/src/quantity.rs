@@ -172,7 +172,8 @@ impl Sub for Quantity {
     type Output = Self;
 
     fn sub(self, other: Self) -> Self {
-        self + Self { milli: other.milli.saturating_neg(), family: other.family }
+        let family = if self.milli == 0 { other.family } else { self.family };
+        Self { milli: self.milli.saturating_sub(other.milli), family }
     }
 }
 

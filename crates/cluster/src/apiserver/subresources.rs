@@ -250,12 +250,13 @@ fn allow_disruption(cluster: &mut Cluster, key: &ObjectKey, pod: &Value, dry_run
     }
     if count("disruptionsAllowed") <= 0 {
         let message = "Cannot evict pod as it would violate the pod's disruption budget.".to_owned();
-        let cause = format!(
-            "The disruption budget {} needs {} healthy pods and has {} currently",
-            budget.name(),
-            count("desiredHealthy"),
-            count("currentHealthy")
-        );
+        // With more healthy pods than it needs, a budget refuses for what it does not know: who its pods belong to.
+        let (name, have, need) = (budget.name(), count("currentHealthy"), count("desiredHealthy"));
+        let cause = if have <= need {
+            format!("The disruption budget {name} needs {need} healthy pods and has {have} currently")
+        } else {
+            format!("The disruption budget {name} does not allow evicting pods currently")
+        };
         return Err(refuse(message, cause));
     }
     if !dry_run {
@@ -287,6 +288,7 @@ fn bind(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> 
         return Err(Status::conflict("pods/binding", &key.name, &why));
     }
     pod.set(&["spec", "nodeName"], node);
+    crate::scheduler::take_topology(cluster, &mut pod);
     let now = time::format(cluster.now());
     let generation = pod.generation();
     registry::set_condition(

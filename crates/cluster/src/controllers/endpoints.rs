@@ -101,9 +101,17 @@ fn wanted(cluster: &Cluster, service: &Value, old: Option<&Value>) -> Value {
     new
 }
 
+/// Pods with the same ports.
+#[derive(Default)]
+struct Group {
+    ready: Vec<Value>,
+    unready: Vec<Value>,
+    ports: Vec<Value>,
+}
+
 fn subsets(cluster: &Cluster, service: &Value) -> Vec<Value> {
     let early = service.at(&["spec", "publishNotReadyAddresses"]).is_true();
-    let mut groups: BTreeMap<String, (Vec<Value>, Vec<Value>, Vec<Value>)> = BTreeMap::new();
+    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
     for pod in pods(cluster, service) {
         if pod.is_terminating() && !early {
             continue;
@@ -126,12 +134,12 @@ fn subsets(cluster: &Cluster, service: &Value) -> Vec<Value> {
             address.set(&["hostname"], hostname);
         }
         let group = groups.entry(Value::from(ports.clone()).to_json()).or_default();
-        group.2 = ports;
-        if early || pod.condition_is_true("Ready") { group.0.push(address) } else { group.1.push(address) }
+        group.ports = ports;
+        if early || pod.condition_is_true("Ready") { group.ready.push(address) } else { group.unready.push(address) }
     }
     groups
         .into_values()
-        .map(|(ready, unready, ports)| {
+        .map(|Group { ready, unready, ports }| {
             let mut subset = doc!({});
             for (field, mut list) in [("addresses", ready), ("notReadyAddresses", unready), ("ports", ports)] {
                 if field != "ports" {

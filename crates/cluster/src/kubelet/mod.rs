@@ -34,6 +34,8 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(300);
 const BACK_OFF_RESET: Duration = Duration::from_secs(600);
 /// From a failed pull until the kubelet says that it backs off.
 const PULL_RETRY: Duration = Duration::from_secs(1);
+/// The least that any step takes: what it follows is seen before it.
+const AT_ONCE: Duration = Duration::from_millis(1);
 /// A container that is still not ready so long after it should have been is believed never to be.
 const HOPELESS: Duration = Duration::from_secs(60);
 
@@ -117,14 +119,14 @@ fn attend(cluster: &mut Cluster, key: &ObjectKey, alarm: Option<&str>) {
         status::admit(cluster, &node, &mut new);
         return write(cluster, key, new, false);
     }
-    let (mut steps, put_right) = awaited(cluster, &mut new);
+    let mut steps = awaited(cluster, &new);
     let due = steps.iter().position(|step| step.after.is_zero() || alarm == Some(step.alarm.as_str()));
     if let Some(due) = due {
         let step = steps.remove(due);
         take(cluster, key, &node, new, step.what);
         return;
     }
-    if put_right || !pod.at(&["spec", "readinessGates"]).is_empty() || is_behind(&pod) {
+    if !pod.at(&["spec", "readinessGates"]).is_empty() || is_behind(&pod) {
         write(cluster, key, new, false);
     }
     for step in steps {
@@ -134,46 +136,35 @@ fn attend(cluster: &mut Cluster, key: &ObjectKey, alarm: Option<&str>) {
 
 /// Whether the status speaks of an older spec.
 fn is_behind(pod: &Value) -> bool {
-    !pod.is_terminating()
-        && pod.at(&["status", "observedGeneration"]).as_int().is_some_and(|seen| seen < pod.generation())
+    pod.at(&["status", "observedGeneration"]).as_int().is_some_and(|seen| seen < pod.generation())
 }
 
-/// What the pod waits for; and whether something in its status was put right on the way.
-fn awaited(cluster: &mut Cluster, pod: &mut Value) -> (Vec<Step>, bool) {
+/// What a pod waits for.
+fn awaited(cluster: &mut Cluster, pod: &Value) -> Vec<Step> {
     let settings = cluster.settings.clone();
-    let original = pod.clone();
-    let behaviour = Behaviour::of(&original, &settings);
-    let uid = original.uid();
-    if original.is_terminating() {
+    let behaviour = Behaviour::of(pod, &settings);
+    if pod.is_terminating() {
         // With no grace left, only finalizers hold it: they are not the kubelet's.
-        let held = original.at(&["metadata", "deletionGracePeriodSeconds"]).as_int() == Some(0);
+        let held = pod.at(&["metadata", "deletionGracePeriodSeconds"]).as_int() == Some(0);
         let stop = behaviour.stop().filter(|_| !held);
-        let alarm = format!("{uid}/stop/{}", original.at(&["metadata", "deletionTimestamp"]).str_or_empty());
-        return (stop.map(|after| Step { alarm, after, what: What::Stop }).into_iter().collect(), false);
+        let alarm = format!("{}/stop/{}", pod.uid(), pod.at(&["metadata", "deletionTimestamp"]).str_or_empty());
+        return stop.map(|after| Step { alarm, after, what: What::Stop }).into_iter().collect();
     }
     let mut steps = Vec::new();
-    let mut put_right = false;
-    let mut initialized = true;
-    let init = original.at(&["spec", "initContainers"]).items();
+    let init = pod.at(&["spec", "initContainers"]).items();
     for (at, container) in init.iter().enumerate() {
-        let entry = entry(&original, INIT, at);
-        let past = status::is_past(container, entry);
-        if past && !status::is_sidecar(container) {
-            continue;
+        let past = status::is_past(container, entry(pod, INIT, at));
+        if !past || status::is_sidecar(container) {
+            steps.extend(follow(cluster, pod, behaviour, INIT, at, at == 0));
         }
-        let first = at == 0;
-        put_right |= follow(cluster, pod, behaviour, INIT, at, first, &mut steps);
         if !past {
-            initialized = false;
-            break;
+            return join_starts(steps);
         }
     }
-    if initialized {
-        for at in 0..original.at(&["spec", "containers"]).items().len() {
-            put_right |= follow(cluster, pod, behaviour, MAIN, at, init.is_empty(), &mut steps);
-        }
+    for at in 0..pod.at(&["spec", "containers"]).items().len() {
+        steps.extend(follow(cluster, pod, behaviour, MAIN, at, init.is_empty()));
     }
-    (join_starts(steps), put_right)
+    join_starts(steps)
 }
 
 /// Containers that start at the same time start in one step, as the status shows it.
@@ -207,77 +198,65 @@ fn spec_of<'a>(pod: &'a Value, list: &str, at: usize) -> &'a Value {
     pod.at(&["spec", containers]).items().get(at).unwrap_or(&Value::Null)
 }
 
-/// Says what one container waits for. Gives whether its status had to be put right.
+/// What one container waits for. `first` says whether it is among the first of its pod to start.
 fn follow(
     cluster: &mut Cluster,
-    pod: &mut Value,
+    pod: &Value,
     behaviour: Behaviour<'_>,
     list: &'static str,
     at: usize,
     first: bool,
-    steps: &mut Vec<Step>,
-) -> bool {
+) -> Vec<Step> {
     let now = cluster.now();
-    let (container, entry) = (spec_of(pod, list, at).clone(), entry(pod, list, at).clone());
+    let (container, entry) = (spec_of(pod, list, at), entry(pod, list, at));
     let restarts = entry.at(&["restartCount"]).as_int().unwrap_or(0);
     let life = format!("{}/{list}/{at}/{restarts}", pod.uid());
+    let step = |what: &str, after: Duration, then: What| Step { alarm: format!("{life}/{what}"), after, what: then };
     let state = entry.at(&["state"]);
     if let Some(started) = state.time(&["running", "startedAt"]) {
-        let one_off = list == INIT && !status::is_sidecar(&container);
-        if !entry.at(&["ready"]).is_true() && !one_off {
-            let ready = behaviour.ready(&container).filter(|after| now.since(started) <= *after + HOPELESS);
-            steps.extend(ready.map(|after| Step {
-                alarm: format!("{life}/ready"),
-                after,
-                what: What::Ready(list, at),
-            }));
+        let mut steps = Vec::new();
+        let one_off = list == INIT && !status::is_sidecar(container);
+        if !one_off && !entry.at(&["ready"]).is_true() {
+            let ready = behaviour.ready(container).filter(|after| now.since(started) <= *after + HOPELESS);
+            steps.extend(ready.map(|after| step("ready", after, What::Ready(list, at))));
         }
-        let end = behaviour.end(container.name_of(), &entry).or_else(|| one_off.then(|| init_end(behaviour)));
-        let end = if one_off && end.is_some_and(|end| end.code == 0) { Some(init_end(behaviour)) } else { end };
-        steps.extend(end.map(|end| Step {
-            alarm: format!("{life}/end"),
-            after: end.after.max(Duration::from_millis(1)),
-            what: What::End(list, at, end),
-        }));
-        return false;
+        let end = behaviour.end(container.name_of(), entry);
+        let end = if one_off { end.filter(|end| end.code != 0).or(Some(init_end(behaviour))) } else { end };
+        steps.extend(end.map(|end| step("end", end.after.max(AT_ONCE), What::End(list, at, end))));
+        return steps;
     }
-    if !state.at(&["terminated"]).is_null() {
-        if restarts_after(pod, &container, list, state.at(&["terminated", "exitCode"]).as_int().unwrap_or(0)) {
-            let pause = back_off(restarts, &state.at(&["terminated"]).clone());
-            let what = if pause.is_zero() { What::Start(list, vec![at]) } else { What::PutOff(list, at, pause) };
-            steps.push(Step { alarm: format!("{life}/again"), after: Duration::from_millis(1), what });
+    if let Some(code) = state.at(&["terminated", "exitCode"]).as_int() {
+        if !restarts_after(pod, container, list, code) {
+            return Vec::new();
         }
-        return false;
+        let pause = back_off(restarts, state.at(&["terminated"]));
+        let then = if pause.is_zero() { What::Start(list, vec![at]) } else { What::PutOff(list, at, pause) };
+        return vec![step("again", AT_ONCE, then)];
     }
-    match state.at(&["waiting", "reason"]).str_or_empty() {
+    let reason = state.at(&["waiting", "reason"]).str_or_empty();
+    match reason {
         "CrashLoopBackOff" => {
             let last = entry.at(&["lastState", "terminated"]);
             let pause = back_off(restarts, last).max(BACK_OFF);
             let passed = last.time(&["finishedAt"]).map_or(Duration::ZERO, |at| now.since(at));
-            let after = pause.saturating_sub(passed).max(Duration::from_millis(1));
-            steps.push(Step { alarm: format!("{life}/back"), after, what: What::Start(list, vec![at]) });
-            false
+            vec![step("back", pause.saturating_sub(passed).max(AT_ONCE), What::Start(list, vec![at]))]
         }
-        "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => false,
-        "ErrImagePull" => {
-            steps.push(Step { alarm: format!("{life}/pull"), after: PULL_RETRY, what: What::PullLater(at) });
-            false
-        }
+        "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => Vec::new(),
+        "ErrImagePull" => vec![step("pull", PULL_RETRY, What::PullLater(at))],
         _ => {
             if let Some(why) = needs::unmountable(cluster, pod) {
-                CLIENT.event(cluster, &pod.clone(), Severity::Warning, "FailedMount", &why);
-                return false;
+                CLIENT.event(cluster, pod, Severity::Warning, "FailedMount", &why);
+                return Vec::new();
             }
-            let fresh =
-                matches!(state.at(&["waiting", "reason"]).str_or_empty(), "ContainerCreating" | "PodInitializing");
+            let fresh = matches!(reason, "ContainerCreating" | "PodInitializing");
+            if !fresh && needs::misconfigured(cluster, pod, container).is_some() {
+                return Vec::new();
+            }
             // The first to start waits for the sandbox; the others, and those that were only misconfigured, do not.
-            let after = if first && fresh { behaviour.start() } else { Duration::from_millis(1) };
-            if !fresh && needs::misconfigured(cluster, pod, &container).is_some() {
-                return false;
-            }
+            let after = if first && fresh { behaviour.start() } else { AT_ONCE };
+            // Containers that start together share an alarm.
             let alarm = format!("{}/{list}/{}/start", pod.uid(), if list == INIT { at } else { 0 });
-            steps.push(Step { alarm, after, what: What::Start(list, vec![at]) });
-            false
+            vec![Step { alarm, after, what: What::Start(list, vec![at]) }]
         }
     }
 }

@@ -180,3 +180,14 @@ fn a_silent_kubelet_starts_and_stops_nothing() {
     delete(&mut cluster, "pods", "shop", "a", None);
     assert!(story(&mut cluster, 20, "pods", line).iter().all(|line| !line.ends_with("gone")));
 }
+
+#[test]
+fn a_pod_told_to_stop_says_that_its_kubelet_has_heard() {
+    let stuck = doc!({"twin.lazaret.dev/stuck-terminating": "true"});
+    let mut cluster = check(bound(stuck), 5, &["0 a: Pending ContainerCreating", "800 a: Running running+"]);
+    delete(&mut cluster, "pods", "shop", "a", None);
+    story(&mut cluster, 60, "pods", line);
+    let pod = cluster.get(&ObjectKey::new("pods", "shop", "a")).unwrap();
+    assert_eq!((pod.generation(), pod.at(&["status", "observedGeneration"]).as_int()), (2, Some(2)));
+    assert_eq!(pod.label("topology.kubernetes.io/zone"), Some("a"));
+}

@@ -208,13 +208,8 @@ fn summary(nodes: usize, reasons: impl Iterator<Item = Text>) -> String {
 /// Binds a pod to a node, as `pods/binding` does. The pod takes over where its node stands.
 pub(crate) fn bind(cluster: &mut Cluster, key: &ObjectKey, node: &str) {
     let Some(mut pod) = cluster.get(key).cloned() else { return };
-    let labels = cluster.get(&ObjectKey::new("nodes", "", node)).map(|node| node.labels().clone()).unwrap_or_default();
-    for label in ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"] {
-        if let Some(value) = labels.get(label) {
-            pod.set(&["metadata", "labels", label], value);
-        }
-    }
     pod.set(&["spec", "nodeName"], node);
+    take_topology(cluster, &mut pod);
     if pod.find(&["status", "nominatedNodeName"]).is_some() {
         pod.remove(&["status", "nominatedNodeName"]);
     }
@@ -227,6 +222,17 @@ pub(crate) fn bind(cluster: &mut Cluster, key: &ObjectKey, node: &str) {
     let message = format!("Successfully assigned {}/{} to {node}", key.namespace, key.name);
     if let Some(pod) = cluster.write(key, Some(pod)) {
         CLIENT.event(cluster, &pod, Severity::Normal, "Scheduled", &message);
+    }
+}
+
+/// Gives a pod the labels that say where its node stands (`PodTopologyLabels`), however it came to its node.
+pub(crate) fn take_topology(cluster: &Cluster, pod: &mut Value) {
+    let Some(name) = pod.at(&["spec", "nodeName"]).as_text().filter(|name| !name.is_empty()) else { return };
+    let Some(node) = cluster.get(&ObjectKey::new("nodes", "", name.clone())) else { return };
+    for label in ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"] {
+        if let Some(value) = node.label(label) {
+            pod.set(&["metadata", "labels", label], value);
+        }
     }
 }
 

@@ -71,6 +71,7 @@ pub(super) fn mutate(cluster: &mut Cluster, write: Write<'_>, object: &mut Value
             priority::resolve(cluster, write, object)?;
             priority::tolerate(object);
             priority::run_with(cluster, write, object)?;
+            crate::scheduler::take_topology(cluster, object);
         }
         "persistentvolumeclaims" => {
             storage::class(cluster, object);
