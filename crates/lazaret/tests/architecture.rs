@@ -1,5 +1,7 @@
 //! Who may know whom: the table of `ARCHITECTURE.md`, held against what cargo says.
 
+#![cfg(test)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 

@@ -2,6 +2,8 @@
 //!
 //! Needs kubectl in the PATH; `scripts/test` puts one there.
 
+#![cfg(test)]
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
 

@@ -43,3 +43,57 @@ pub fn refuse(refusal: Refusal<Response<Body>>) -> Response<Body> {
 fn causes(why: &[Because]) -> Vec<Value> {
     why.iter().map(|because| doc!({"reason": (&because.policy), "message": (&because.text)})).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use gate::CaseId;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn because(text: &str) -> Vec<Because> {
+        vec![serde_json::from_value(serde_json::json!({"policy": "availability-floor", "text": text})).unwrap()]
+    }
+
+    fn case() -> CaseId {
+        "7q3k".parse().unwrap()
+    }
+
+    async fn read(refusal: Refusal<Response<Body>>) -> (u16, Vec<String>, Value) {
+        let (head, body) = refuse(refusal).into_parts();
+        let header = |name: &str| head.headers.get(name).map(|value| format!("{name}: {}", value.to_str().unwrap()));
+        let headers = ["retry-after", "warning"].into_iter().filter_map(header).collect();
+        let body = body.collect().await.unwrap().to_bytes();
+        (head.status.as_u16(), headers, Value::from_json(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_asked_again_by_the_client_itself_and_told_to_the_person() {
+        let why = because("service shop/cart would have \"0\" of 3 endpoints");
+        let title = "scale Deployment/shop/cart".to_owned();
+        let (code, headers, status) = read(Refusal::Held { case: case(), title, why, retry_after_ms: 4200 }).await;
+        assert_eq!((code, headers[0].as_str()), (429, "retry-after: 5"));
+        assert!(
+            headers[1].starts_with("warning: 299 - \"scale Deployment/shop/cart is held for a person: "),
+            "{headers:?}"
+        );
+        assert!(headers[1].contains(r#"have \"0\" of 3"#) && headers[1].contains("lazaret show 7q3k"), "{headers:?}");
+        assert_eq!(status.at(&["details", "retryAfterSeconds"]).as_int(), Some(5));
+        assert_eq!(*status.at(&["details", "causes"]).items()[0].at(&["reason"]), *"availability-floor");
+    }
+
+    #[tokio::test]
+    async fn what_may_have_happened_is_never_sent_again_by_itself() {
+        let (title, cause) = ("delete Pod/shop/a".to_owned(), "no answer".to_owned());
+        let (code, headers, status) = read(Refusal::InDoubt { case: case(), title, cause }).await;
+        assert_eq!((code, headers), (504, vec![]));
+        assert!(status.at(&["message"]).str_or_empty().contains("Do not repeat it"), "{status}");
+    }
+
+    #[tokio::test]
+    async fn what_production_said_goes_out_as_it_is() {
+        let said = status(&Status::not_found("pods", "a"));
+        let (code, _, status) = read(Refusal::Refused { case: case(), said }).await;
+        assert_eq!((code, status.at(&["message"]).str_or_empty()), (404, "pods \"a\" not found"));
+    }
+}

@@ -79,7 +79,7 @@ async fn what_got_no_answer_may_have_been_done_and_is_not_sent_again() {
         let address = ([127, 0, 0, 1], 0).into();
         let listening = listen::listen(address, tls, listen::stop_signal(), silent.clone()).await.unwrap();
         let server = format!("https://{}", listening.address);
-        let text = Kubeconfig { name: "a", server: &server, authority: &authority.pem(), token: "t" }.to_yaml();
+        let text = Kubeconfig { name: "a", server: &server, authority: authority.pem(), token: "t" }.to_yaml();
         let upstream = Upstream::from_text(&text, None).await.unwrap();
         let write = Request::post("/api/v1/namespaces").body(Bytes::from_static(b"{}")).unwrap();
         let lost = upstream.send(write, patience).await.unwrap_err();
@@ -110,7 +110,7 @@ async fn an_answer_that_invites_to_ask_again_is_given_as_it_is() {
         let address = ([127, 0, 0, 1], 0).into();
         let listening = listen::listen(address, tls, listen::stop_signal(), busy.clone()).await.unwrap();
         let server = format!("https://{}", listening.address);
-        let text = Kubeconfig { name: "a", server: &server, authority: &authority.pem(), token: "t" }.to_yaml();
+        let text = Kubeconfig { name: "a", server: &server, authority: authority.pem(), token: "t" }.to_yaml();
         let upstream = Upstream::from_text(&text, None).await.unwrap();
         let write = Request::post("/api/v1/namespaces").body(Bytes::from_static(b"{}")).unwrap();
         assert_eq!(upstream.send(write, PATIENCE).await.unwrap().status(), code);
@@ -127,7 +127,10 @@ async fn what_never_left_is_known_not_to_have_been_done() {
     let stranger = Authority::new("stranger").unwrap();
     for (what, kubeconfig) in [
         ("nobody listens", text.replace(server.as_str(), &format!("https://{free}"))),
-        ("the certificate is a stranger's", Kubeconfig { name: "a", server, authority: &stranger.pem(), token }.to_yaml()),
+        (
+            "the certificate is a stranger's",
+            Kubeconfig { name: "a", server, authority: stranger.pem(), token }.to_yaml(),
+        ),
         (
             "the program that logs in fails",
             text.replace(

@@ -147,10 +147,10 @@ pub async fn serve(cluster: Cluster, options: Options) -> Result<Served, ServeEr
     let server = format!("https://{}", reachable(listening.address));
     let (kubeconfig, ca) = (options.directory.join("kubeconfig"), options.directory.join("ca.crt"));
     let pem = authority.pem();
-    let text = Kubeconfig { name: &options.name, server: &server, authority: &pem, token: &token }.to_yaml();
+    let text = Kubeconfig { name: &options.name, server: &server, authority: pem, token: &token }.to_yaml();
     std::fs::create_dir_all(&options.directory)
         .and_then(|()| write_private(&kubeconfig, &text))
-        .and_then(|()| write_private(&ca, &pem))
+        .and_then(|()| write_private(&ca, pem))
         .map_err(failed(format!("write to {}", options.directory.display())))?;
 
     let clock = tokio::spawn(live.clone().run());
