@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::call::{Answer, Call, Content, Form, PatchType, User, Verb, Watch};
-use super::registry::{self, Deletion, Part, Writer};
+use super::registry::{self, Deleted, Deletion, Part, Writer};
 use super::status::Status;
 use super::watch::{Filter, View, expired};
 use super::{auth, discovery, patch, subresources};
@@ -66,6 +66,12 @@ impl Request<'_> {
     pub(super) fn key(&self) -> ObjectKey {
         let on = &self.call.on;
         ObjectKey::new(self.resource.storage.resource.clone(), on.namespace.clone(), on.name.clone())
+    }
+
+    /// A refusal that names the resource as the client does, where several show one storage.
+    pub(super) fn named(&self, status: Status) -> Status {
+        let (stored, shown) = (&self.resource.storage.resource, self.resource.id());
+        if *stored == shown || status.code != 404 { status } else { Status::not_found(&shown, &self.call.on.name) }
     }
 
     /// The named object as it is kept.
@@ -279,8 +285,29 @@ pub(super) fn update(cluster: &mut Cluster, request: &Request<'_>, part: Part) -
         let made = registry::create(cluster, &key.resource, object, &request.writer())?;
         return request.show(cluster, 201, &made);
     }
+    if let Some(old) = cluster.get(&key).filter(|old| !object.uid().is_empty() && object.uid() != old.uid()) {
+        return Err(other_object(request, &key, old.uid(), object.uid()));
+    }
     let updated = registry::update(cluster, &key, object, part, &request.writer())?;
     request.show(cluster, 200, &updated)
+}
+
+/// A PUT that means an object of another uid is refused by the storage itself, in its own words.
+fn other_object(request: &Request<'_>, key: &ObjectKey, have: &str, wanted: &str) -> Status {
+    let (resource, plural) = (&request.resource, request.resource.plural.as_str());
+    let place = match plural {
+        _ if resource.custom => format!("{}/{plural}", resource.group),
+        "nodes" => "minions".to_owned(),
+        "services" | "endpoints" => format!("services/{}", if plural == "services" { "specs" } else { plural }),
+        plural => plural.to_owned(),
+    };
+    let namespace = if key.namespace.is_empty() { String::new() } else { format!("/{}", key.namespace) };
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: /registry/{place}{namespace}/{}, ResourceVersion: 0, \
+         AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {have}",
+        key.name
+    );
+    Status::conflict(&resource.id(), &key.name, &why)
 }
 
 /// PATCH, of the object or its status.
@@ -321,32 +348,26 @@ pub(super) fn patch(
     request.show(cluster, 200, &updated)
 }
 
-fn deletion(call: &Call) -> Result<Deletion, Status> {
+fn deletion(call: &Call) -> Deletion {
     let options = &call.options;
-    let propagation = match (&options.propagation, options.orphan_dependents) {
-        (Some(_), Some(_)) => {
-            return Err(Status::bad_request("orphanDependents and propagationPolicy cannot be both set"));
-        }
-        (Some(policy), None) => Some(policy.clone()),
-        (None, Some(true)) => Some("Orphan".to_owned()),
-        (None, Some(false)) => Some("Background".to_owned()),
-        (None, None) => None,
-    };
-    Ok(Deletion {
+    let orphan = options.orphan_dependents.map(|orphan| if orphan { "Orphan" } else { "Background" }.to_owned());
+    Deletion {
         uid: options.uid.clone(),
         resource_version: options.if_resource_version.clone(),
-        propagation,
+        propagation: options.propagation.clone().or(orphan),
         grace_period_seconds: options.grace_period_seconds,
-    })
+    }
 }
 
 fn delete(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
     let (key, resource) = (request.key(), &request.resource);
-    request.stored(cluster)?;
-    let deleted = registry::delete(cluster, &key, &deletion(request.call)?, &request.writer())?;
-    // What is not gone yet, and pods, whose last state somebody wants to know, are answered with themselves.
-    if cluster.get(&key).is_some() || registry::answers_with_itself(&key.resource) {
-        return request.show(cluster, 200, &deleted);
+    let Deleted { object: deleted, gone } = registry::remove(cluster, &key, &deletion(request.call), &request.writer())
+        .map_err(|status| request.named(status))?;
+    // What is not gone yet, and what somebody wants to know the last state of, is answered with itself. It is only
+    // accepted if the client wanted the dependents gone too, in the old way of saying so.
+    if !gone || registry::answers_with_itself(&key.resource) {
+        let accepted = !gone && request.call.options.orphan_dependents == Some(false);
+        return request.show(cluster, if accepted { 202 } else { 200 }, &deleted);
     }
     let mut details = doc!({"name": (&key.name), "kind": (&resource.plural), "uid": (deleted.uid())});
     if !resource.group.is_empty() {
@@ -367,7 +388,7 @@ fn delete_collection(cluster: &mut Cluster, request: &Request<'_>) -> Result<Ans
         .filter(|(_, object)| filter.admits(object))
         .map(|(key, object)| (key.clone(), object.clone()))
         .collect();
-    let (deletion, writer) = (deletion(call)?, request.writer());
+    let (deletion, writer) = (deletion(call), request.writer());
     for (key, _) in &found {
         match registry::delete(cluster, key, &deletion, &writer) {
             Err(status) if status.code != 404 => return Err(status),

@@ -422,6 +422,9 @@ mod tests {
     fn pods_of_a_node_that_is_gone_are_collected() {
         let mut cluster = running();
         cluster.write(&ObjectKey::new("nodes", "", "n1"), None);
-        assert_eq!(story(&mut cluster, 60, "pods", line), ["50000 a: ready DeletionByPodGC", "50000 a: gone"]);
+        assert_eq!(
+            story(&mut cluster, 60, "pods", line),
+            ["50000 a: ready DeletionByPodGC", "50000 a: ready DeletionByPodGC going", "50000 a: gone"]
+        );
     }
 }

@@ -2,18 +2,32 @@
 //!
 //! Knows: what the API server does to any object on its way in: names, uids, generations, finalizers.
 //! Does not know: how a call came in; what controllers make of the change.
+//!
+//! | file | does |
+//! |---|---|
+//! | `strategy` | what differs from kind to kind, as data |
+//! | `delete` | how an object goes |
+//! | `names` | names and uids |
+//! | `definitions` | what a CustomResourceDefinition changes about the server itself |
 
+pub mod definitions;
+mod delete;
+mod names;
 mod strategy;
 
+pub use delete::{Deleted, Deletion, delete, is_done, remove};
+pub use names::{random_suffix, random_uid};
 pub use strategy::{answers_with_itself, makes_on_update};
 
-use super::{admission, defaults, validation};
+use super::{admission, auth, defaults, validation};
 use crate::apiserver::status::{Cause, Status, split};
 use crate::cluster::Cluster;
 use crate::doc;
 use crate::object::ObjectKey;
 use crate::time;
 use crate::value::{Text, Value};
+use definitions::types_changed;
+use strategy::Strategy;
 
 /// Who writes, and how.
 #[derive(Clone, Debug)]
@@ -43,46 +57,8 @@ pub enum Part {
     Status,
 }
 
-/// What a delete insists on, and what becomes of the dependents.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Deletion {
-    /// Only the object with this uid.
-    pub uid: Option<String>,
-    /// Only the object at this version.
-    pub resource_version: Option<String>,
-    /// `Orphan`, `Background` or `Foreground`; the resource's own default if not said.
-    pub propagation: Option<String>,
-    /// For pods: how long they may take to stop.
-    pub grace_period_seconds: Option<i64>,
-}
-
-/// The letters that generated names end in: no vowels, so that they spell nothing (`k8s.io/apimachinery/pkg/util/rand`).
-const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-
-/// A random string as generated names end in.
-pub fn random_suffix(cluster: &mut Cluster, length: usize) -> String {
-    let count = u64::try_from(LETTERS.len()).unwrap_or(1);
-    (0..length)
-        .filter_map(|_| {
-            let at = usize::try_from(cluster.random().below(count)).unwrap_or(0);
-            LETTERS.get(at).copied().map(char::from)
-        })
-        .collect()
-}
-
-/// A random uid: a version 4 UUID.
-pub fn random_uid(cluster: &mut Cluster) -> String {
-    let high = (cluster.random().bits() & 0xffff_ffff_ffff_0fff) | 0x4000;
-    let low = (cluster.random().bits() & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
-    format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        (high >> 16) & 0xffff,
-        high & 0xffff,
-        low >> 48,
-        low & 0xffff_ffff_ffff
-    )
-}
+/// How often a generated name may be taken before the server gives up.
+const NAMES_TRIED: usize = 8;
 
 /// Makes a new object of `resource` (`deployments.apps`). Gives it as it was stored.
 ///
@@ -90,44 +66,42 @@ pub fn random_uid(cluster: &mut Cluster) -> String {
 /// What the API server would answer.
 pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: &Writer) -> Result<Value, Status> {
     let known = cluster.schema.stored(resource).cloned();
+    let strategy = Strategy::of(resource, known.as_deref());
     let group = split(resource).1;
-    if object.name().is_empty() && !object.at(&["metadata", "generateName"]).is_empty() {
-        let name = format!("{}{}", object.at(&["metadata", "generateName"]).str_or_empty(), random_suffix(cluster, 5));
-        object.set(&["metadata", "name"], name);
-    }
-    if object.name().is_empty() {
-        let cause = Cause {
-            reason: "FieldValueRequired",
-            message: "Required value: name or generateName is required".to_owned(),
-            field: "metadata.name".to_owned(),
-        };
-        return Err(Status::invalid(group, object.kind(), "", &[cause]));
-    }
+    name(cluster, resource, &mut object);
     let key = ObjectKey::new(resource, object.namespace(), object.name());
     in_living_namespace(cluster, &key)?;
+    auth::check_escalation(cluster, &key, &object, None, &writer.user)?;
 
-    let uid = random_uid(cluster);
-    object.set(&["metadata", "uid"], uid);
-    object.set(&["metadata", "creationTimestamp"], time::format(cluster.now()));
     for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
         if object.find(&["metadata", field]).is_some() {
             object.remove(&["metadata", field]);
         }
     }
-    if known.as_ref().is_some_and(|known| strategy::has_status(known)) && object.get("status").is_some() {
+    let uid = random_uid(cluster);
+    object.set(&["metadata", "uid"], uid);
+    object.set(&["metadata", "creationTimestamp"], time::format(cluster.now()));
+    if !strategy.takes_status_at_first() && object.get("status").is_some() {
         object.object().remove("status");
     }
-    if strategy::counts_generations(resource, &object) {
+    if strategy.counts_generations() {
         object.set(&["metadata", "generation"], 1);
     }
     defaults::apply(resource, &mut object);
     let write = admission::Write { key: &key, old: None, dry_run: writer.dry_run };
     admission::mutate(cluster, write, &mut object)?;
     defaults::prepare_create(resource, &mut object);
+    if resource == definitions::RESOURCE {
+        definitions::first_status(&mut object);
+    }
     if let Some(typed) = known.as_ref().and_then(|known| known.ty().as_go(&object)) {
         object = typed;
     }
-    let causes = validation::create(&key, &object);
+    let causes = if key.name.is_empty() {
+        vec![Cause::required("metadata.name", "name or generateName is required")]
+    } else {
+        validation::create(&key, &object)
+    };
     if !causes.is_empty() {
         return Err(Status::invalid(group, object.kind(), &key.name, &causes));
     }
@@ -135,11 +109,7 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
         return Err(Status::already_exists(resource, &key.name));
     }
     admission::validate(cluster, write, &object)?;
-    let made = store(cluster, &key, object, writer)?;
-    if !writer.dry_run {
-        types_changed(cluster, &key);
-    }
-    Ok(made)
+    Ok(store(cluster, &key, object, writer))
 }
 
 /// What a client that made an object should be told of it.
@@ -149,6 +119,21 @@ pub fn warnings(cluster: &Cluster, resource: &str, made: &Value) -> Vec<String> 
     let mut warnings = validation::warnings(&key, made);
     warnings.extend(admission::warnings(cluster, admission::Write { key: &key, old: None, dry_run: false }, made));
     warnings
+}
+
+/// Gives an object that asks for it a name that is not taken.
+fn name(cluster: &mut Cluster, resource: &str, object: &mut Value) {
+    let prefix = object.at(&["metadata", "generateName"]).str_or_empty().to_owned();
+    if !object.name().is_empty() || prefix.is_empty() {
+        return;
+    }
+    for _ in 0..NAMES_TRIED {
+        let name = names::generated(cluster, &prefix);
+        object.set(&["metadata", "name"], name);
+        if cluster.get(&key_of(resource, object)).is_none() {
+            return;
+        }
+    }
 }
 
 /// Writes a new state of an object that is there. A `resourceVersion` in it must be the current one. Writing what is there
@@ -166,28 +151,23 @@ pub fn update(
     let Some(old) = cluster.get(key).cloned() else {
         return Err(Status::not_found(&key.resource, &key.name));
     };
-    let group = split(&key.resource).1;
-    if !object.resource_version().is_empty() && object.resource_version() != old.resource_version() {
-        return Err(Status::modified(&key.resource, &key.name));
-    }
-    if !object.uid().is_empty() && object.uid() != old.uid() {
-        let why =
-            format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", object.uid(), old.uid());
-        return Err(Status::conflict(&key.resource, &key.name, &why));
-    }
     let known = cluster.schema.stored(&key.resource).cloned();
-    let has_status = known.as_ref().is_some_and(|known| strategy::has_status(known));
-    if part == Part::Main && has_status {
-        keep(&mut object, &old, &["status"]);
-    }
-    if part == Part::Status {
-        let mut new = old.clone();
-        keep(&mut new, &object, &["status"]);
-        for field in ["labels", "annotations", "finalizers", "ownerReferences"] {
-            // A status write may change what others hang onto the object, never what is wanted of it.
-            keep(&mut new, &object, &["metadata", field]);
+    let strategy = Strategy::of(&key.resource, known.as_deref());
+    let group = split(&key.resource).1;
+    check_version(key, &object, &old, &strategy)?;
+    auth::check_escalation(cluster, key, &object, Some(&old), &writer.user)?;
+    let uid = object.uid().to_owned();
+    match part {
+        Part::Main if strategy.has_status() => keep(&mut object, &old, &["status"]),
+        Part::Main => {}
+        Part::Status => {
+            let mut new = old.clone();
+            keep(&mut new, &object, &["status"]);
+            for field in strategy.metadata_with_status() {
+                keep(&mut new, &object, &["metadata", field]);
+            }
+            object = new;
         }
-        object = new;
     }
     // What only the server writes.
     for field in [
@@ -201,24 +181,40 @@ pub fn update(
     ] {
         keep(&mut object, &old, &["metadata", field]);
     }
-    if part == Part::Main {
-        defaults::apply(&key.resource, &mut object);
-        defaults::prepare_update(&key.resource, &mut object, &old);
-        let write = admission::Write { key, old: Some(&old), dry_run: writer.dry_run };
-        admission::mutate(cluster, write, &mut object)?;
-        let counts = strategy::counts_generations(&key.resource, &object);
-        if counts && strategy::wanted(&object) != strategy::wanted(&old) {
-            object.set(&["metadata", "generation"], old.generation() + 1);
+    match part {
+        Part::Main => {
+            defaults::apply(&key.resource, &mut object);
+            defaults::prepare_update(&key.resource, &mut object, &old);
+            let write = admission::Write { key, old: Some(&old), dry_run: writer.dry_run };
+            admission::mutate(cluster, write, &mut object)?;
+            match key.resource.as_str() {
+                definitions::RESOURCE => definitions::remember_versions(&mut object),
+                // What empties a namespace says so elsewhere.
+                "namespaces" => keep(&mut object, &old, &["spec", "finalizers"]),
+                _ => {}
+            }
+            if strategy.is_new_generation(&object, &old) {
+                object.set(&["metadata", "generation"], old.generation() + 1);
+            }
+        }
+        Part::Status if key.is("pods") => keep(&mut object, &old, &["status", "qosClass"]),
+        Part::Status => {}
+    }
+    if let Some(typed) = known.as_ref().and_then(|known| known.ty().as_go(&object)) {
+        match part {
+            Part::Main => object = typed,
+            // A write of the status leaves the rest as it is, to the letter.
+            Part::Status => keep(&mut object, &typed, &["status"]),
         }
     }
-    if object == old {
+    if object == old && (uid.is_empty() || uid == old.uid()) {
         return Ok(old);
     }
+    let causes = update_causes(key, &object, &old, &uid, part);
+    if !causes.is_empty() {
+        return Err(Status::invalid(group, object.kind(), &key.name, &causes));
+    }
     if part == Part::Main {
-        let causes = validation::update(key, &object, &old);
-        if !causes.is_empty() {
-            return Err(Status::invalid(group, object.kind(), &key.name, &causes));
-        }
         admission::validate(cluster, admission::Write { key, old: Some(&old), dry_run: writer.dry_run }, &object)?;
     }
     if object.is_terminating() && is_done(key, &object) {
@@ -228,11 +224,35 @@ pub fn update(
         }
         return Ok(object);
     }
-    let stored = store(cluster, key, object, writer)?;
-    if !writer.dry_run {
-        types_changed(cluster, key);
+    Ok(store(cluster, key, object, writer))
+}
+
+/// What is written must be a change of what its writer saw.
+fn check_version(key: &ObjectKey, object: &Value, old: &Value, strategy: &Strategy<'_>) -> Result<(), Status> {
+    let version = object.resource_version();
+    if !version.is_empty() && version != old.resource_version() {
+        return Err(Status::modified(&key.resource, &key.name));
     }
-    Ok(stored)
+    if version.is_empty() && strategy.wants_version() {
+        // The real server names the resource where others name the kind.
+        let (plural, group) = split(&key.resource);
+        let cause = Cause::invalid("metadata.resourceVersion", 0, "must be specified for an update");
+        return Err(Status::invalid(group, plural, &key.name, &[cause]));
+    }
+    Ok(())
+}
+
+/// What is wrong with a change. What every kind checks is checked twice, once for all kinds and once by each.
+fn update_causes(key: &ObjectKey, object: &Value, old: &Value, uid: &str, part: Part) -> Vec<Cause> {
+    let mut causes = delete::finalizer_causes(object, old);
+    if !uid.is_empty() && uid != old.uid() {
+        causes.push(Cause::invalid("metadata.uid", uid, "field is immutable"));
+    }
+    causes.extend(causes.clone());
+    if part == Part::Main {
+        causes.extend(validation::update(key, object, old));
+    }
+    causes
 }
 
 /// Makes a field what it is in another object, absent included.
@@ -248,101 +268,6 @@ fn keep(object: &mut Value, other: &Value, path: &[&str]) {
                 object.remove(path);
             }
         }
-    }
-}
-
-/// Whether nothing holds an object that has been told to go.
-#[must_use]
-pub fn is_done(key: &ObjectKey, object: &Value) -> bool {
-    let held = object.finalizers().next().is_some();
-    let filled = key.is("namespaces") && !object.at(&["spec", "finalizers"]).is_empty();
-    // A pod that may take its time is ended by its kubelet, not by the last finalizer.
-    let running = key.is("pods") && object.at(&["metadata", "deletionGracePeriodSeconds"]).as_int().unwrap_or(0) > 0;
-    !held && !filled && !running
-}
-
-/// Tells an object to go. It is gone at once if nothing keeps it; else it terminates. Gives it as it last was.
-///
-/// # Errors
-/// What the API server would answer.
-pub fn delete(cluster: &mut Cluster, key: &ObjectKey, deletion: &Deletion, writer: &Writer) -> Result<Value, Status> {
-    let Some(old) = cluster.get(key).cloned() else {
-        return Err(Status::not_found(&key.resource, &key.name));
-    };
-    admission::delete(key)?;
-    let failed = |what: &str, asked: &str, have: &str| {
-        let why = format!("Precondition failed: {what} in precondition: {asked}, {what} in object meta: {have}");
-        Status::conflict(&key.resource, &key.name, &why)
-    };
-    if let Some(uid) = deletion.uid.as_ref().filter(|uid| *uid != old.uid()) {
-        return Err(failed("UID", uid, old.uid()));
-    }
-    if let Some(version) = deletion.resource_version.as_ref().filter(|version| *version != old.resource_version()) {
-        return Err(failed("ResourceVersion", version, old.resource_version()));
-    }
-    let mut doomed = old.clone();
-    set_finalizers(&mut doomed, deletion.propagation.as_deref());
-    let grace = grace(key, &old, deletion);
-    let now = cluster.now();
-    let began = old.is_terminating();
-    let kept = old.at(&["metadata", "deletionGracePeriodSeconds"]).as_int().unwrap_or(0);
-    if !began || (key.is("pods") && grace < kept) {
-        let until = now + std::time::Duration::from_secs(u64::try_from(grace).unwrap_or(0));
-        doomed.set(&["metadata", "deletionTimestamp"], time::format(until));
-        doomed.set(&["metadata", "deletionGracePeriodSeconds"], grace);
-        if !began && strategy::counts_generations(&key.resource, &old) {
-            doomed.set(&["metadata", "generation"], old.generation() + 1);
-        }
-        if key.is("namespaces") {
-            doomed.set(&["status", "phase"], "Terminating");
-        }
-    }
-    if is_done(key, &doomed) {
-        if !writer.dry_run {
-            cluster.write(key, None);
-            types_changed(cluster, key);
-        }
-        return Ok(if began { doomed } else { old });
-    }
-    if doomed == old {
-        return Ok(old);
-    }
-    store(cluster, key, doomed, writer)
-}
-
-/// How long a pod may take; nothing else is given time.
-fn grace(key: &ObjectKey, object: &Value, deletion: &Deletion) -> i64 {
-    if !key.is("pods") {
-        return 0;
-    }
-    let over = matches!(object.at(&["status", "phase"]).str_or_empty(), "Succeeded" | "Failed");
-    let unplaced = object.at(&["spec", "nodeName"]).is_empty();
-    let asked = deletion.grace_period_seconds;
-    let own = object.at(&["spec", "terminationGracePeriodSeconds"]).as_int().unwrap_or(30);
-    match asked.unwrap_or(own) {
-        _ if unplaced || (over && asked.is_none()) => 0,
-        negative if negative < 0 => 1,
-        seconds => seconds,
-    }
-}
-
-/// The finalizers through which the garbage collector learns what becomes of the dependents.
-fn set_finalizers(object: &mut Value, propagation: Option<&str>) {
-    let wanted = match propagation {
-        Some("Foreground") => Some("foregroundDeletion"),
-        Some("Orphan") => Some("orphan"),
-        Some(_) => None,
-        None => return, // whatever it was told before stays
-    };
-    let mut finalizers: Vec<Value> =
-        object.finalizers().filter(|name| !matches!(*name, "foregroundDeletion" | "orphan")).map(Value::from).collect();
-    finalizers.extend(wanted.map(Value::from));
-    if finalizers.is_empty() {
-        if object.find(&["metadata", "finalizers"]).is_some() {
-            object.remove(&["metadata", "finalizers"]);
-        }
-    } else {
-        object.set(&["metadata", "finalizers"], finalizers);
     }
 }
 
@@ -366,23 +291,6 @@ fn in_living_namespace(cluster: &Cluster, key: &ObjectKey) -> Result<(), Status>
     }
 }
 
-/// A CustomResourceDefinition that comes, changes or goes changes what the API server serves.
-fn types_changed(cluster: &mut Cluster, key: &ObjectKey) {
-    if !key.is("customresourcedefinitions.apiextensions.k8s.io") {
-        return;
-    }
-    let schema = match cluster.get(key) {
-        Some(definition) => cluster.schema.with_definition(definition).ok(),
-        None => {
-            let (plural, group) = split(&key.name);
-            Some(cluster.schema.without(group, plural))
-        }
-    };
-    if let Some(schema) = schema {
-        cluster.schema = schema;
-    }
-}
-
 /// Sets a condition; its `lastTransitionTime` moves only if its status does.
 pub fn set_condition(object: &mut Value, now: &str, mut condition: Value) {
     let kind = condition.at(&["type"]).clone();
@@ -400,11 +308,13 @@ pub fn set_condition(object: &mut Value, now: &str, mut condition: Value) {
     }
 }
 
-fn store(cluster: &mut Cluster, key: &ObjectKey, object: Value, writer: &Writer) -> Result<Value, Status> {
+fn store(cluster: &mut Cluster, key: &ObjectKey, object: Value, writer: &Writer) -> Value {
     if writer.dry_run {
-        return Ok(object);
+        return object;
     }
-    cluster.write(key, Some(object)).ok_or_else(|| Status::not_found(&key.resource, &key.name))
+    let stored = cluster.write(key, Some(object.clone())).unwrap_or(object);
+    types_changed(cluster, key);
+    stored
 }
 
 /// The resource of a kind, as in object keys.
