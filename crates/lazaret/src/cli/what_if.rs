@@ -66,7 +66,9 @@ impl WhatIf {
         let server = format!("https://{}", door.address);
         let text = Kubeconfig { name: "what-if", server: &server, authority: authority.pem(), token: &token }.to_yaml();
         write_private(&kubeconfig, &text)?;
-        let [program, arguments @ ..] = self.command.as_slice() else { return Err("there is no command to run".into()) };
+        let [program, arguments @ ..] = self.command.as_slice() else {
+            return Err("there is no command to run".into());
+        };
         let ended = tokio::process::Command::new(program).args(arguments).env("KUBECONFIG", &kubeconfig).status().await;
         let _ = std::fs::remove_dir_all(&folder);
         door.stop().await;

@@ -156,6 +156,11 @@ impl Sync {
         Arc::new(Self { newest, numbers, stale_after, owner })
     }
 
+    /// Ceases to follow production: what is known grows stale, and says so.
+    pub fn stop(&self) {
+        self.owner.abort();
+    }
+
     /// The newest snapshot, however old.
     #[must_use]
     pub fn newest(&self) -> Arc<Snapshot> {
