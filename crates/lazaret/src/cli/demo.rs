@@ -118,8 +118,14 @@ impl Demo {
         say("The client waited by itself, and went on when a person had agreed. Once: the grant is used up.");
 
         say(&format!("What the record says of it, as 'lazaret show {case}' tells it:"));
-        if let Some(story) = Archive::open(&config.data)?.story(&case)? {
-            println!("{}", indent(&story.to_string()));
+        // The agent has its answer a moment before the record has its last line.
+        for _ in 0..50 {
+            let story = Archive::open(&config.data)?.story(&case)?.map(|story| story.to_string());
+            if story.as_ref().is_some_and(|story| story.contains("production did it")) {
+                println!("{}", indent(&story.unwrap_or_default()));
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let entries = Archive::open(&config.data)?.verify()?;
         say(&format!("The journal is whole: {entries} entries, each bound to the one before."));
