@@ -1,104 +1,138 @@
-//! Names, labels, annotations, owners and finalizers (`k8s.io/apimachinery/pkg/api/validation`).
+//! What is wrong with the metadata of any object (`ValidateObjectMeta`).
 //!
-//! Knows: the alphabets and lengths.
-//! Does not know: kinds, beyond whose names may be freer.
+//! Knows: which form the names of each kind have.
+//! Does not know: what else a kind has.
 
-use super::{invalid, required};
-use crate::apiserver::status::Cause;
+use super::faults::{At, Faults, quote};
+use super::names;
 use crate::object::ObjectKey;
 use crate::value::Value;
 
-const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
-const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
-const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+/// All annotations of an object together, in bytes.
+const ANNOTATIONS_MAX: usize = 256 * 1024;
 
-/// Kinds whose names are only kept out of paths: RBAC's.
-const FREE: &str = "rbac.authorization.k8s.io";
-/// Kinds whose names are DNS labels.
-const LABELS: &[&str] = &["namespaces", "services"];
+/// The finalizers that have no domain because they are Kubernetes' own.
+const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
 
-/// What is wrong with an object's metadata.
-pub(super) fn check(key: &ObjectKey, object: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let name = object.at(&["metadata", "name"]);
-    let text = name.str_or_empty();
-    if key.resource.ends_with(FREE) {
-        if text == "." || text == ".." || text.contains(['/', '%']) {
-            causes.push(invalid("metadata.name", name, "may not be '.', '..', or contain '/' or '%'"));
-        }
-    } else if LABELS.contains(&key.resource.as_str()) {
-        if !is_label(text) {
-            causes.push(invalid("metadata.name", name, LABEL));
-        }
+/// What is wrong with the metadata of an object.
+pub(super) fn check(key: &ObjectKey, object: &Value, faults: &mut Faults) {
+    let root = At::root(object);
+    let metadata = root.field("metadata");
+    let name = metadata.field("name");
+    if name.text().is_empty() {
+        faults.required(&name, "name or generateName is required");
     } else {
-        if text.len() > 253 {
-            causes.push(invalid("metadata.name", name, "must be no more than 253 bytes"));
-        }
-        if !text.split('.').all(is_subdomain_part) {
-            causes.push(invalid("metadata.name", name, SUBDOMAIN));
+        faults.all(&name, form(&key.resource)(name.text()));
+    }
+    labels(&metadata.field("labels"), faults);
+    annotations(&metadata.field("annotations"), faults);
+    owners(&metadata.field("ownerReferences"), faults);
+    let of_kubernetes = !key.resource.split_once('.').is_some_and(|(_, group)| group.contains('.') && !group.ends_with(".k8s.io"));
+    for finalizer in metadata.field("finalizers").items() {
+        faults.all(&finalizer, names::qualified(finalizer.text()));
+        let bare = !finalizer.text().contains('/') && !STANDARD_FINALIZERS.contains(&finalizer.text());
+        if bare && of_kubernetes && !finalizer.text().is_empty() {
+            faults.invalid(&finalizer, "name is neither a standard finalizer name nor is it fully qualified");
         }
     }
-    pairs("metadata.labels", object.labels(), true, &mut causes);
-    pairs("metadata.annotations", object.at(&["metadata", "annotations"]), false, &mut causes);
-    for (at, owner) in object.at(&["metadata", "ownerReferences"]).items().iter().enumerate() {
-        for field in ["apiVersion", "kind", "name", "uid"] {
-            if owner.at(&[field]).str_or_empty().is_empty() {
-                let why = if field == "apiVersion" { "version must not be empty" } else { "must not be empty" };
-                causes.push(invalid(&format!("metadata.ownerReferences[{at}].{field}"), &Value::from(""), why));
+}
+
+/// What may not change in metadata.
+pub(super) fn check_update(object: &Value, old: &Value, faults: &mut Faults) {
+    let root = At::root(object);
+    let finalizers = root.down(&["metadata", "finalizers"]);
+    if old.is_terminating() {
+        let new: Vec<String> = object
+            .finalizers()
+            .filter(|name| !old.finalizers().any(|have| have == *name))
+            .map(quote)
+            .collect();
+        if !new.is_empty() {
+            faults.forbidden(
+                &finalizers,
+                &format!(
+                    "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                    new.join(", ")
+                ),
+            );
+        }
+    }
+}
+
+/// The form of a kind's names.
+fn form(resource: &str) -> fn(&str) -> Vec<String> {
+    match resource {
+        "namespaces" | "services" | "statefulsets.apps" => names::label,
+        "roles.rbac.authorization.k8s.io"
+        | "rolebindings.rbac.authorization.k8s.io"
+        | "clusterroles.rbac.authorization.k8s.io"
+        | "clusterrolebindings.rbac.authorization.k8s.io" => names::path_segment,
+        "cronjobs.batch" => cron_job_name,
+        _ => names::subdomain,
+    }
+}
+
+/// A CronJob's jobs are named after it, and the time: eleven letters more.
+fn cron_job_name(name: &str) -> Vec<String> {
+    let mut why = names::subdomain(name);
+    if name.len() > 52 {
+        why.push("must be no more than 52 characters".to_owned());
+    }
+    why
+}
+
+/// Keys and values of labels.
+pub(super) fn labels(at: &At<'_>, faults: &mut Faults) {
+    for (key, value) in at.value.entries() {
+        keyed(at, &Value::from(key), names::qualified(key), faults);
+        keyed(at, value, names::label_value(value.str_or_empty()), faults);
+    }
+}
+
+/// A fault of one key or value is the whole map's, and shows which.
+pub(super) fn keyed(at: &At<'_>, shown: &Value, why: Vec<String>, faults: &mut Faults) {
+    for why in why {
+        faults.invalid_as(at, &super::faults::shown(shown), &why);
+    }
+}
+
+/// Keys of annotations, and the size of all.
+pub(super) fn annotations(at: &At<'_>, faults: &mut Faults) {
+    let mut size = 0;
+    for (key, value) in at.value.entries() {
+        keyed(at, &Value::from(key), names::qualified(&key.to_lowercase()), faults);
+        size += key.len() + value.str_or_empty().len();
+    }
+    if size > ANNOTATIONS_MAX {
+        faults.too_long(at, ANNOTATIONS_MAX);
+    }
+}
+
+fn owners(at: &At<'_>, faults: &mut Faults) {
+    let mut controller: Option<&str> = None;
+    for owner in at.items() {
+        let version = owner.field("apiVersion");
+        if version.text().rsplit('/').next().is_none_or(str::is_empty) {
+            faults.invalid(&version, "version must not be empty");
+        }
+        for field in ["kind", "name", "uid"] {
+            let field = owner.field(field);
+            if field.text().is_empty() {
+                faults.invalid_as(&field, "\"\"", "must not be empty");
             }
         }
-    }
-    if object
-        .at(&["metadata", "ownerReferences"])
-        .items()
-        .iter()
-        .filter(|owner| owner.at(&["controller"]).is_true())
-        .count()
-        > 1
-    {
-        causes.push(invalid(
-            "metadata.ownerReferences",
-            object.at(&["metadata", "ownerReferences"]),
-            "Only one reference can have Controller set to true",
-        ));
-    }
-    if text.is_empty() {
-        causes.push(required("metadata.name", "name or generateName is required"));
-    }
-    causes
-}
-
-fn pairs(field: &str, map: &Value, values_are_labels: bool, causes: &mut Vec<Cause>) {
-    for (key, value) in map.entries() {
-        let (prefix, name) = key.rsplit_once('/').map_or((None, key.as_str()), |(prefix, name)| (Some(prefix), name));
-        if !is_label_value(name) || name.is_empty() || name.len() > 63 {
-            causes.push(invalid(field, &Value::from(key), QUALIFIED));
+        if version.text() == "v1" && owner.field("kind").text() == "Event" {
+            faults.invalid(&owner, "/v1, Kind=Event is disallowed from being an owner");
         }
-        if prefix.is_some_and(|prefix| !prefix.split('.').all(is_subdomain_part)) {
-            causes.push(invalid(field, &Value::from(key), &format!("prefix part {SUBDOMAIN}")));
-        }
-        let text = value.str_or_empty();
-        if values_are_labels && text.len() > 63 {
-            causes.push(invalid(field, value, "must be no more than 63 bytes"));
-        }
-        if values_are_labels && !is_label_value(text) {
-            causes.push(invalid(field, value, LABEL_VALUE));
+        if owner.field("controller").value.is_true() {
+            let name = owner.field("name").text();
+            if let Some(first) = controller {
+                let why = format!(
+                    "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {name}"
+                );
+                faults.invalid(at, &why);
+            }
+            controller = Some(name);
         }
     }
-}
-
-fn is_subdomain_part(part: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !part.is_empty() && part.bytes().all(inner) && !part.starts_with('-') && !part.ends_with('-')
-}
-
-fn is_label(text: &str) -> bool {
-    text.len() <= 63 && is_subdomain_part(text)
-}
-
-fn is_label_value(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let outer = |byte: Option<u8>| byte.is_none_or(|byte| byte.is_ascii_alphanumeric());
-    text.bytes().all(inner) && outer(text.bytes().next()) && outer(text.bytes().last())
 }

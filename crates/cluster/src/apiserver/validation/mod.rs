@@ -1,104 +1,151 @@
-//! What is refused because a field is wrong.
+//! What is refused because a field is wrong (`pkg/apis/*/validation`), in the real paths, words and order.
 //!
-//! Knows: the checks that every object has to pass, and those of single kinds.
-//! Does not know: who asks, or what the cluster holds.
+//! Knows: the checks that every object has to pass, and those of built-in kinds.
+//! Does not know: who asks, or what else the cluster holds; what depends on that is admission.
+//!
+//! Every check is given the place it looks at ([`faults::At`]) and says what is wrong there ([`faults::Faults`]); a kind is
+//! a function that looks at its fields in the order in which the real server does, for the order shows in the message.
+//!
+//! | file | checks |
+//! |---|---|
+//! | `faults` | the vocabulary: places, and sentences about them |
+//! | `names` | forms of names, labels, ports, addresses |
+//! | `metadata` | what every object has |
+//! | `pod`, `container`, `volume`, `selectors`, `resources` | pods, wherever they stand |
+//! | `workload`, `job`, `autoscaler` | what makes pods, and how many |
+//! | `service`, `network` | what reaches them |
+//! | `storage`, `data` | what they keep and read |
+//! | `cluster` | who may do what, how much and when; nodes, namespaces, leases |
 
+mod autoscaler;
+mod cluster;
+mod container;
+mod data;
+mod faults;
+mod job;
 mod metadata;
+mod names;
+mod network;
+mod pod;
+mod resources;
+mod selectors;
+mod service;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod volume;
+mod workload;
 
+use self::faults::{At, Faults};
 use super::status::Cause;
 use crate::object::ObjectKey;
 use crate::value::Value;
 
 /// What is wrong with a new object.
 pub(super) fn create(key: &ObjectKey, object: &Value) -> Vec<Cause> {
-    let mut causes = metadata::check(key, object);
-    causes.extend(kinds(key, object));
-    causes
+    let mut faults = Faults::default();
+    metadata::check(key, object, &mut faults);
+    kind(&key.resource, &At::root(object), &mut faults);
+    faults.causes
 }
 
-/// What is wrong with a change.
+/// What is wrong with a change of all but the status.
 pub(super) fn update(key: &ObjectKey, object: &Value, old: &Value) -> Vec<Cause> {
-    let mut causes = metadata::check(key, object);
-    causes.extend(kinds(key, object));
-    causes.extend(immutable(key, object, old));
-    causes
+    let mut faults = Faults::default();
+    let root = At::root(object);
+    metadata::check(key, object, &mut faults);
+    metadata::check_update(object, old, &mut faults);
+    let resource = key.resource.as_str();
+    // A Secret's type decides what else it has to hold; so it is looked at first.
+    if resource == "secrets" {
+        faults.unchanged(&root.field("type"), old.at(&["type"]));
+        data::immutable(&root, old, &["data"], &mut faults);
+    }
+    kind(resource, &root, &mut faults);
+    change(resource, &root, old, &mut faults);
+    faults.causes
 }
 
 /// What is not wrong but does not do what it seems to.
-pub(super) fn warnings(_key: &ObjectKey, _object: &Value) -> Vec<String> {
-    Vec::new()
+pub(super) fn warnings(key: &ObjectKey, object: &Value) -> Vec<String> {
+    let template: &[&str] = match key.resource.as_str() {
+        "pods" => &[],
+        "deployments.apps" | "replicasets.apps" | "statefulsets.apps" | "daemonsets.apps" | "jobs.batch"
+        | "replicationcontrollers" => &["spec", "template"],
+        "cronjobs.batch" => &["spec", "jobTemplate", "spec", "template"],
+        _ => return Vec::new(),
+    };
+    let path = template.join(".");
+    let path = if path.is_empty() { path } else { format!("{path}.") };
+    let pod = object.at(template);
+    pod::warnings(pod.at(&["spec"]), pod.at(&["metadata"]), &path)
 }
 
-fn invalid(field: &str, value: &Value, why: &str) -> Cause {
-    Cause {
-        reason: "FieldValueInvalid",
-        message: format!("Invalid value: {}: {why}", value.to_json()),
-        field: field.to_owned(),
+/// What is wrong with what a kind has of its own.
+fn kind(resource: &str, root: &At<'_>, faults: &mut Faults) {
+    if workload::check(resource, root, faults).is_some() {
+        return;
+    }
+    match resource {
+        "pods" => pod::spec(&root.field("spec"), faults),
+        "jobs.batch" => job::job(root, faults),
+        "cronjobs.batch" => job::cron_job(root, faults),
+        "horizontalpodautoscalers.autoscaling" => autoscaler::check(root, faults),
+        "services" => service::check(root, faults),
+        "endpoints" => service::endpoints(root, faults),
+        "endpointslices.discovery.k8s.io" => service::slice(root, faults),
+        "ingresses.networking.k8s.io" => network::ingress(root, faults),
+        "ingressclasses.networking.k8s.io" => network::ingress_class(root, faults),
+        "networkpolicies.networking.k8s.io" => network::policy(root, faults),
+        "configmaps" => data::config_map(root, faults),
+        "secrets" => data::secret(root, faults),
+        "persistentvolumes" => storage::persistent(root, faults),
+        "persistentvolumeclaims" => storage::claim(root, faults),
+        "storageclasses.storage.k8s.io" => storage::class(root, faults),
+        "csidrivers.storage.k8s.io" => storage::driver(root, faults),
+        "roles.rbac.authorization.k8s.io" => cluster::role(root, true, faults),
+        "clusterroles.rbac.authorization.k8s.io" => cluster::role(root, false, faults),
+        "rolebindings.rbac.authorization.k8s.io" => cluster::binding(root, true, faults),
+        "clusterrolebindings.rbac.authorization.k8s.io" => cluster::binding(root, false, faults),
+        "resourcequotas" => cluster::quota(root, faults),
+        "limitranges" => cluster::limit_range(root, faults),
+        "poddisruptionbudgets.policy" => cluster::budget(root, faults),
+        "priorityclasses.scheduling.k8s.io" => cluster::priority_class(root, faults),
+        "runtimeclasses.node.k8s.io" => cluster::runtime_class(root, faults),
+        "leases.coordination.k8s.io" => cluster::lease(root, faults),
+        "nodes" => cluster::node(root, faults),
+        "namespaces" => cluster::namespace(root, faults),
+        _ => {}
     }
 }
 
-fn required(field: &str, why: &str) -> Cause {
-    let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
-    Cause { reason: "FieldValueRequired", message, field: field.to_owned() }
-}
-
-/// Workloads whose pods they would not recognise, and counts below nothing.
-fn kinds(key: &ObjectKey, object: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    if !matches!(
-        key.resource.as_str(),
-        "deployments.apps" | "replicasets.apps" | "statefulsets.apps" | "daemonsets.apps"
-    ) {
-        return causes;
-    }
-    let replicas = object.at(&["spec", "replicas"]);
-    if replicas.as_int().is_some_and(|count| count < 0) {
-        causes.push(invalid("spec.replicas", replicas, "must be greater than or equal to 0"));
-    }
-    let selector = object.at(&["spec", "selector"]);
-    let labels = object.at(&["spec", "template", "metadata", "labels"]);
-    if selector.is_null() {
-        causes.push(required("spec.selector", ""));
-    } else if !crate::labels::matches(selector, labels) {
-        causes.push(invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
-    }
-    if object.at(&["spec", "template", "spec", "containers"]).items().is_empty() {
-        causes.push(required("spec.template.spec.containers", ""));
-    }
-    causes
-}
-
-/// Fields that may not change once they are set.
-const IMMUTABLE: &[(&str, &[&str])] = &[
-    ("deployments.apps", &["spec", "selector"]),
-    ("replicasets.apps", &["spec", "selector"]),
-    ("daemonsets.apps", &["spec", "selector"]),
-    ("jobs.batch", &["spec", "selector"]),
-    ("jobs.batch", &["spec", "completionMode"]),
-    ("rolebindings.rbac.authorization.k8s.io", &["roleRef"]),
-    ("clusterrolebindings.rbac.authorization.k8s.io", &["roleRef"]),
-    ("storageclasses.storage.k8s.io", &["provisioner"]),
-    ("secrets", &["type"]),
-    ("priorityclasses.scheduling.k8s.io", &["value"]),
-];
-
-fn immutable(key: &ObjectKey, object: &Value, old: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    for (_, path) in IMMUTABLE.iter().filter(|(resource, _)| key.is(resource)) {
-        if object.at(path) != old.at(path) {
-            let why = if *path == ["roleRef"] { "cannot change roleRef" } else { "field is immutable" };
-            causes.push(invalid(&path.join("."), object.at(path), why));
+/// What a kind does not let change.
+fn change(resource: &str, root: &At<'_>, old: &Value, faults: &mut Faults) {
+    workload::update(resource, root, old, faults);
+    match resource {
+        "pods" => pod::update(&root.field("spec"), old.at(&["spec"]), faults),
+        "jobs.batch" => job::job_update(root, old, faults),
+        "services" => service::update(root, old, faults),
+        "endpointslices.discovery.k8s.io" => faults.unchanged(&root.field("addressType"), old.at(&["addressType"])),
+        "ingressclasses.networking.k8s.io" => {
+            faults.unchanged(&root.down(&["spec", "controller"]), old.at(&["spec", "controller"]));
         }
-    }
-    if matches!(key.resource.as_str(), "configmaps" | "secrets") && old.at(&["immutable"]).is_true() {
-        let changed = |field: &str| object.at(&[field]) != old.at(&[field]);
-        for field in ["immutable", "data", "binaryData", "stringData"].into_iter().filter(|field| changed(field)) {
-            causes.push(Cause {
-                reason: "FieldValueForbidden",
-                message: "Forbidden: field is immutable when `immutable` is set".to_owned(),
-                field: field.to_owned(),
-            });
+        "configmaps" => data::immutable(root, old, &["data", "binaryData"], faults),
+        "persistentvolumes" => storage::persistent_update(root, old, faults),
+        "persistentvolumeclaims" => storage::claim_update(root, old, faults),
+        "storageclasses.storage.k8s.io" => {
+            for field in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
+                faults.unchanged(&root.field(field), old.at(&[field]));
+            }
         }
+        "csidrivers.storage.k8s.io" => storage::driver_update(root, old, faults),
+        "rolebindings.rbac.authorization.k8s.io" | "clusterrolebindings.rbac.authorization.k8s.io" => {
+            cluster::binding_update(root, old, faults);
+        }
+        "resourcequotas" => cluster::quota_update(root, old, faults),
+        "priorityclasses.scheduling.k8s.io" => cluster::priority_class_update(root, old, faults),
+        "runtimeclasses.node.k8s.io" => faults.unchanged(&root.field("handler"), old.at(&["handler"])),
+        "nodes" => cluster::node_update(root, old, faults),
+        _ => {}
     }
-    causes
 }

@@ -1,0 +1,222 @@
+//! Each case: an object, and each thing that is wrong with it as `path: sentence`.
+
+use super::{create, update, warnings};
+use crate::apiserver::status::Cause;
+use crate::doc;
+use crate::object::ObjectKey;
+use crate::value::Value;
+
+fn said(causes: &[Cause]) -> Vec<String> {
+    causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect()
+}
+
+fn check(resource: &str, mut object: Value, want: &[&str]) {
+    if object.name().is_empty() {
+        object.set(&["metadata", "name"], "a");
+    }
+    let key = ObjectKey::new(resource, "shop", object.name());
+    assert_eq!(said(&create(&key, &object)), want, "{resource} {object}");
+}
+
+/// A pod with which nothing is wrong, but for what the spec says.
+fn pod(spec: Value) -> Value {
+    let mut pod = doc!({"metadata": {"name": "a"}, "spec": {
+        "containers": [{"name": "app", "image": "app:1"}], "restartPolicy": "Always", "dnsPolicy": "ClusterFirst",
+    }});
+    for (key, value) in spec.entries() {
+        pod.set(&["spec", key], value.clone());
+    }
+    pod
+}
+
+/// The same, of a container.
+fn with(fields: Value) -> Value {
+    let mut container = doc!({"name": "app", "image": "app:1"});
+    for (key, value) in fields.entries() {
+        container.set(&[key], value.clone());
+    }
+    pod(doc!({"containers": [(container)]}))
+}
+
+#[test]
+fn a_pod_with_which_nothing_is_wrong_passes() {
+    check("pods", pod(doc!({})), &[]);
+}
+
+#[test]
+fn containers_are_named_once_and_have_images() {
+    check("pods", doc!({"spec": {"restartPolicy": "Always", "dnsPolicy": "Default"}}), &["spec.containers: Required value"]);
+    let twice = doc!([{"name": "app", "image": "a"}, {"name": "app", "image": " b"}]);
+    check(
+        "pods",
+        pod(doc!({"containers": (twice)})),
+        &[
+            r#"spec.containers[1].image: Invalid value: " b": must not have leading or trailing whitespace"#,
+            r#"spec.containers[1].name: Duplicate value: "app""#,
+        ],
+    );
+}
+
+#[test]
+fn ports_probes_and_variables_have_forms() {
+    check(
+        "pods",
+        with(doc!({"ports": [{"containerPort": 70000, "protocol": "HTTP"}]})),
+        &[
+            "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive",
+            r#"spec.containers[0].ports[0].protocol: Unsupported value: "HTTP": supported values: "SCTP", "TCP", "UDP""#,
+        ],
+    );
+    check(
+        "pods",
+        with(doc!({"readinessProbe": {"httpGet": {"path": "/", "port": 80}, "tcpSocket": {"port": 80}}})),
+        &["spec.containers[0].readinessProbe.tcpSocket: Forbidden: may not specify more than 1 handler type"],
+    );
+    check(
+        "pods",
+        with(doc!({"env": [{"name": "A=B", "value": "x"}, {"name": "C", "valueFrom": {}}]})),
+        &[
+            r#"spec.containers[0].env[0].name: Invalid value: "A=B": a valid environment variable name must consist only of printable ASCII characters other than '='"#,
+            r#"spec.containers[0].env[1].valueFrom: Invalid value: "": must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"#,
+        ],
+    );
+}
+
+#[test]
+fn requests_do_not_exceed_limits_and_devices_are_not_shared() {
+    check(
+        "pods",
+        with(doc!({"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}})),
+        &[r#"spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1"#],
+    );
+    check(
+        "pods",
+        with(doc!({"resources": {"requests": {"example.com/gpu": "1"}, "limits": {"example.com/gpu": "2"}}})),
+        &[r#"spec.containers[0].resources.requests: Invalid value: "1": must be equal to example.com/gpu limit of 2"#],
+    );
+}
+
+#[test]
+fn what_is_mounted_is_there() {
+    let mounts = doc!([{"name": "data", "mountPath": "/data"}]);
+    let fault = r#"spec.containers[0].volumeMounts[0].name: Not found: "data""#;
+    check("pods", with(doc!({"volumeMounts": (mounts.clone())})), &[fault]);
+    let mut whole = with(doc!({"volumeMounts": (mounts)}));
+    whole.set(&["spec", "volumes"], doc!([{"name": "data", "emptyDir": {}}]));
+    check("pods", whole, &[]);
+}
+
+#[test]
+fn of_a_pod_only_images_and_seconds_change() {
+    let key = ObjectKey::new("pods", "shop", "a");
+    let old = pod(doc!({}));
+    let image = pod(doc!({"containers": [{"name": "app", "image": "app:2"}]}));
+    assert!(update(&key, &image, &old).is_empty());
+    let policy = pod(doc!({"restartPolicy": "Never"}));
+    let causes = update(&key, &policy, &old);
+    assert!(said(&causes).first().is_some_and(|said| said.starts_with("spec: Forbidden: pod updates may not change fields other than")));
+    let more = pod(doc!({"containers": [{"name": "app", "image": "app:1"}, {"name": "b", "image": "b"}]}));
+    assert_eq!(said(&update(&key, &more, &old)), ["spec.containers: Forbidden: pod updates may not add or remove containers"]);
+}
+
+#[test]
+fn a_workload_selects_the_pods_it_makes() {
+    let deployment = |selector: Value, labels: Value| {
+        let mut template = pod(doc!({}));
+        template.set(&["metadata"], doc!({"labels": (labels)}));
+        doc!({"metadata": {"name": "web"}, "spec": {
+            "selector": (selector), "template": (template),
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}},
+        }})
+    };
+    let web = doc!({"matchLabels": {"app": "web"}});
+    check("deployments.apps", deployment(web.clone(), doc!({"app": "web"})), &[]);
+    check(
+        "deployments.apps",
+        deployment(web.clone(), doc!({"app": "api"})),
+        &[r#"spec.template.metadata.labels: Invalid value: {"app":"api"}: `selector` does not match template `labels`"#],
+    );
+    check(
+        "deployments.apps",
+        deployment(doc!({}), doc!({"app": "api"})),
+        &["spec.selector: Invalid value: {}: empty selector is invalid for deployment"],
+    );
+    let key = ObjectKey::new("deployments.apps", "shop", "web");
+    let (old, new) = (deployment(web, doc!({"app": "web"})), deployment(doc!({"matchLabels": {"a": "b"}}), doc!({"a": "b"})));
+    assert_eq!(said(&update(&key, &new, &old)), [r#"spec.selector: Invalid value: {"matchLabels":{"a":"b"}}: field is immutable"#]);
+}
+
+#[test]
+fn a_schedule_is_read_as_the_real_parser_reads_it() {
+    for (schedule, why) in [
+        ("*/5 * * * *", ""),
+        ("@daily", ""),
+        ("0 0 1 JAN MON-FRI", ""),
+        ("every 5 minutes", "expected exactly 5 fields, found 3: [every 5 minutes]"),
+        ("61 * * * *", "end of range (61) above maximum (59): 61"),
+        ("@never", "unrecognized descriptor: @never"),
+        ("TZ=UTC 0 0 * * *", "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"),
+    ] {
+        let template = pod(doc!({"restartPolicy": "Never"}));
+        let job = doc!({"spec": {
+            "schedule": (schedule), "concurrencyPolicy": "Allow", "jobTemplate": {"spec": {"template": (template)}},
+        }});
+        let want = format!("spec.schedule: Invalid value: {}: {why}", Value::from(schedule).to_json());
+        check("cronjobs.batch", job, if why.is_empty() { &[] } else { std::slice::from_ref(&want) }.iter().map(String::as_str).collect::<Vec<_>>().as_slice());
+    }
+}
+
+#[test]
+fn the_rules_of_a_cluster_have_forms_too() {
+    check(
+        "roles.rbac.authorization.k8s.io",
+        doc!({"rules": [{"apiGroups": [""], "resources": ["pods"]}]}),
+        &["rules[0].verbs: Required value: verbs must contain at least one value"],
+    );
+    check(
+        "resourcequotas",
+        doc!({"spec": {"hard": {"pods": "1500m"}}}),
+        &[r#"spec.hard[pods]: Invalid value: "1500m": must be an integer"#],
+    );
+    check(
+        "networkpolicies.networking.k8s.io",
+        doc!({"spec": {"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["192.168.0.0/16"]}}]}]}}),
+        &[r#"spec.egress[0].to[0].ipBlock.except[0]: Invalid value: "192.168.0.0/16": must be a strict subset of `cidr`"#],
+    );
+    check(
+        "configmaps",
+        doc!({"data": {"..": "x"}}),
+        &[r#"data[..]: Invalid value: "..": must not be '..'"#],
+    );
+    check(
+        "poddisruptionbudgets.policy",
+        doc!({"spec": {"minAvailable": "150%"}}),
+        &[r#"spec.minAvailable: Invalid value: "150%": must not be greater than 100%"#],
+    );
+}
+
+#[test]
+fn names_have_the_form_of_their_kind() {
+    for (resource, name, why) in [
+        ("namespaces", "team.a", "must not contain dots"),
+        ("roles.rbac.authorization.k8s.io", "a%b", "may not contain '%'"),
+        ("roles.rbac.authorization.k8s.io", "a:b", ""),
+    ] {
+        let want = format!("metadata.name: Invalid value: \"{name}\": {why}");
+        let object = doc!({"metadata": {"name": (name)}});
+        let want: &[&str] = if why.is_empty() { &[] } else { &[&want] };
+        check(resource, object, want);
+    }
+}
+
+#[test]
+fn what_is_hidden_or_said_twice_is_warned_of() {
+    let pod = with(doc!({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}], "ports": [{"containerPort": 80}, {"containerPort": 80}]}));
+    assert_eq!(
+        warnings(&ObjectKey::new("pods", "shop", "a"), &pod),
+        [
+            r#"spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply"#,
+            "spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]",
+        ]
+    );
+}
