@@ -5,19 +5,16 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-use super::call::{Answer, Call, Content, Form, PatchType, User, Verb, Watch};
+use super::call::{Answer, Call, PatchType, User, Verb};
 use super::registry::{self, Deleted, Deletion, Part, Writer};
 use super::status::Status;
-use super::watch::{Filter, View, expired};
-use super::{auth, discovery, patch, subresources};
+use super::watch::{Filter, View};
+use super::{auth, discovery, list, patch, subresources};
 use crate::cluster::Cluster;
 use crate::doc;
 use crate::object::ObjectKey;
 use crate::schema::Resource;
-use crate::value::{Text, Value};
+use crate::value::Value;
 
 /// Answers a call, and changes the cluster if it says so.
 ///
@@ -29,17 +26,20 @@ pub fn handle(cluster: &mut Cluster, call: &Call, user: &User) -> Result<Answer,
     if call.on.resource.is_empty() {
         return Ok(discovery::answer(cluster, call));
     }
-    let known = cluster.schema.resource(&call.on.group, &call.on.version, &call.on.resource).cloned();
-    let resource =
-        known.ok_or_else(|| Status::new(404, "NotFound", "the server could not find the requested resource"))?;
+    let on = &call.on;
+    let Some(resource) = cluster.schema.resource(&on.group, &on.version, &on.resource).cloned() else {
+        // Only the server of built-in groups has words for what it has not.
+        let built_in = cluster.schema.resources_of(&on.group, &on.version).any(|resource| !resource.custom);
+        return if built_in { Err(Status::no_such_path()) } else { Ok(discovery::not_found()) };
+    };
     let request = Request { resource, call, user };
     if !call.on.subresource.is_empty() {
         return subresources::answer(cluster, &request);
     }
     match call.verb {
         Verb::Get => get(cluster, &request),
-        Verb::List => list(cluster, &request),
-        Verb::Watch => watch(cluster, &request),
+        Verb::List => list::list(cluster, &request),
+        Verb::Watch => list::watch(cluster, &request),
         Verb::Create if !request.resource.allows("list") && auth::is_review(&request.resource) => {
             auth::review(cluster, &request)
         }
@@ -157,113 +157,9 @@ impl Request<'_> {
 }
 
 fn get(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    list::check_version(cluster, request.call.options.resource_version.as_deref())?;
     let object = request.stored(cluster)?;
     request.show(cluster, 200, &object)
-}
-
-/// Where a page of a list ended.
-fn token(version: u64, after: &ObjectKey) -> String {
-    let place =
-        doc!({"v": "meta.k8s.io/v1", "rv": (version), "start": (format!("{}/{}", after.namespace, after.name))});
-    URL_SAFE_NO_PAD.encode(place.to_json())
-}
-
-fn from_token(text: &str) -> Result<(u64, Text, Text), Status> {
-    let bad = || Status::bad_request("continue key is not valid: it was not made by this server");
-    let place = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| Value::from_json(&bytes).ok()).ok_or_else(bad)?;
-    let version = place.at(&["rv"]).as_int().and_then(|version| u64::try_from(version).ok()).ok_or_else(bad)?;
-    let (namespace, name) = place.at(&["start"]).as_str().and_then(|start| start.split_once('/')).ok_or_else(bad)?;
-    Ok((version, Text::from(namespace), Text::from(name)))
-}
-
-fn list(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, Status> {
-    let (call, resource) = (request.call, &request.resource);
-    let filter = Filter::of(call, resource)?;
-    let namespace = (!call.on.namespace.is_empty()).then_some(call.on.namespace.as_str());
-    let (mut version, mut start) = (cluster.version(), None);
-    if let Some(text) = &call.options.continue_token {
-        let (at, namespace, name) = from_token(text)?;
-        (version, start) = (at, Some((namespace, name)));
-    }
-    let stored = cluster.list(&resource.storage.resource, namespace);
-    let mut matching = stored
-        .filter(|(key, _)| {
-            start.as_ref().is_none_or(|(namespace, name)| (&key.namespace, &key.name) > (namespace, name))
-        })
-        .filter(|(_, object)| filter.admits(object))
-        .peekable();
-    let limit = call.options.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let mut objects = Vec::new();
-    let mut metadata = doc!({"resourceVersion": (version.to_string())});
-    let mut last = None;
-    while objects.len() < limit {
-        let Some((key, object)) = matching.next() else { break };
-        objects.push(object.clone());
-        last = Some(key);
-    }
-    if let (Some(last), Some(_)) = (last, matching.peek()) {
-        metadata.set(&["continue"], token(version, last));
-        // How many remain is said only where nothing had to be looked at to know it.
-        if call.options.label_selector.is_none() && call.options.field_selector.is_none() {
-            metadata.set(&["remainingItemCount"], matching.count());
-        }
-    }
-    let view = View::of(&cluster.schema, resource, call.output.form, call.options.include_object.as_deref())?;
-    Ok(Answer::document(200, view.list(&objects, metadata, cluster)))
-}
-
-fn watch(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, Status> {
-    let (call, resource) = (request.call, &request.resource);
-    let filter = Filter::of(call, resource)?;
-    let asked = call.options.resource_version.as_deref().unwrap_or("");
-    let since: u64 = match asked {
-        "" | "0" => cluster.version(),
-        text => text.parse().map_err(|_| {
-            Status::bad_request(format!(
-                "invalid resource version \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"
-            ))
-        })?,
-    };
-    let view = View::of(&cluster.schema, resource, call.output.form, call.options.include_object.as_deref())?;
-    let mut first = Vec::new();
-    // Without a version a watch begins with everything there is, unless told not to.
-    let initial = call.options.initial_events.unwrap_or(matches!(asked, "" | "0"));
-    if initial {
-        let namespace = (!call.on.namespace.is_empty()).then_some(call.on.namespace.as_str());
-        for (_, object) in
-            cluster.list(&resource.storage.resource, namespace).filter(|(_, object)| filter.admits(object))
-        {
-            first.push(doc!({"type": "ADDED", "object": (view.one(object, first.is_empty(), cluster))}));
-        }
-    }
-    if call.options.initial_events == Some(true) && call.options.bookmarks {
-        first.push(doc!({"type": "BOOKMARK", "object": {
-            "kind": (&resource.kind), "apiVersion": (resource.api_version()),
-            "metadata": {
-                "resourceVersion": (cluster.version().to_string()), "creationTimestamp": null,
-                "annotations": {"k8s.io/initial-events-end": "true"},
-            },
-        }}));
-    }
-    let since = if initial { cluster.version() } else { since };
-    if let Err(compacted) = cluster.changes_since(since).map(|_| ()) {
-        return Err(expired(&format!("too old resource version: {} ({})", compacted.asked, compacted.oldest)));
-    }
-    let watch = Watch {
-        resource: resource.id(),
-        version: resource.version.clone(),
-        namespace: call.on.namespace.clone(),
-        label_selector: call.options.label_selector.clone(),
-        field_selector: call.options.field_selector.clone(),
-        headed: !first.is_empty() && call.output.form == Form::Table,
-        first,
-        since,
-        bookmarks: call.options.bookmarks,
-        timeout_seconds: call.options.timeout_seconds,
-        output: call.output.clone(),
-        include_object: call.options.include_object.clone(),
-    };
-    Ok(Answer { code: 200, content: Content::Watch(watch), warnings: Vec::new(), headers: Vec::new() })
 }
 
 fn create(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `call` | the nouns: a decoded request and its answer |
 //! | `decode`, `encode` | bytes to a call, an answer to bytes; the only parsers of what a client sent |
+//! | `list` | collections: in pages, as they were, as they change |
 //! | `handle` | authentication is over: authorize, dispatch to discovery, a verb, or a subresource |
 //! | `registry/` | the verbs, the same for every kind; what differs by kind is a strategy |
 //! | `patch/`, `apply/` | the four patch types, field managers |
@@ -27,6 +28,7 @@ mod defaults;
 pub mod discovery;
 pub mod encode;
 mod handle;
+mod list;
 mod names;
 mod openapi;
 pub mod patch;

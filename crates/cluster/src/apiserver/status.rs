@@ -19,6 +19,8 @@ pub struct Status {
     pub details: Value,
     /// Seconds after which to try again, for `Retry-After`.
     pub retry_after_seconds: Option<u32>,
+    /// Of a list that cannot go on as it was: the token with which it can go on otherwise; else empty.
+    pub continue_token: String,
 }
 
 /// What is wrong with one field, as one entry of `details.causes`.
@@ -80,7 +82,14 @@ impl Status {
     /// A refusal without details.
     #[must_use]
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Value::Null, retry_after_seconds: None }
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: Value::Null,
+            retry_after_seconds: None,
+            continue_token: String::new(),
+        }
     }
 
     /// The same with `details.name`, `.group` and `.kind`, each left out if empty. For most reasons `kind` is the
@@ -211,6 +220,13 @@ impl Status {
         self
     }
 
+    /// The same with a token with which the list can go on.
+    #[must_use]
+    pub fn to_continue(mut self, token: &str) -> Self {
+        token.clone_into(&mut self.continue_token);
+        self
+    }
+
     /// As the document that a client gets.
     #[must_use]
     pub fn to_value(&self) -> Value {
@@ -218,6 +234,9 @@ impl Status {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": (&self.message),
             "code": (i64::from(self.code)),
         });
+        if !self.continue_token.is_empty() {
+            status.set(&["metadata", "continue"], &self.continue_token);
+        }
         if !self.reason.is_empty() {
             status.set(&["reason"], self.reason);
         }

@@ -4,7 +4,7 @@
 //! Does not know: connections; what needs a kubelet is refused, because nothing really runs here.
 
 use super::Form;
-use super::call::{Answer, PatchType, Verb};
+use super::call::{Answer, Content, PatchType, Verb};
 use super::handle::{self, Request};
 use super::patch;
 use super::registry::{self, Deletion, Part};
@@ -32,15 +32,61 @@ pub(super) fn answer(cluster: &mut Cluster, request: &Request<'_>) -> Result<Ans
         ("binding", Verb::Create) => bind(cluster, request),
         ("token", Verb::Create) => token(cluster, request),
         ("finalize", Verb::Update) => finalize(cluster, request),
-        ("log", Verb::Get) => {
-            request.stored(cluster)?;
-            Err(not_simulated("the containers of a simulated pod print nothing: there is no log"))
+        ("log", Verb::Get) => log(cluster, request),
+        _ => connect(cluster, request),
+    }
+}
+
+/// A pod's log. One that no node has taken on has said nothing yet; what others say nobody here has heard.
+fn log(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    let pod = request.stored(cluster)?;
+    check_container(&pod, request.call)?;
+    if pod.at(&["spec", "nodeName"]).is_empty() {
+        let content = Content::Raw { content_type: "text/plain", bytes: bytes::Bytes::new() };
+        return Ok(Answer { code: 204, content, warnings: Vec::new(), headers: Vec::new() });
+    }
+    Err(not_simulated("the containers of a simulated pod print nothing: there is no log"))
+}
+
+/// A stream into a pod, a node or a service.
+fn connect(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    let object = request.stored(cluster)?;
+    if request.key().is("pods") && request.call.on.subresource != "proxy" {
+        if request.call.on.subresource != "portforward" {
+            check_container(&object, request.call)?;
         }
-        _ => {
-            request.stored(cluster)?;
-            Err(not_simulated("nothing really runs in a simulated pod: there is nothing to connect to"))
+        if object.at(&["spec", "nodeName"]).is_empty() {
+            return Err(Status::bad_request(format!("pod {} does not have a host assigned", object.name())));
         }
     }
+    Err(not_simulated("nothing really runs in a simulated pod: there is nothing to connect to"))
+}
+
+/// Refuses a container that the pod has not, and none where it has several.
+fn check_container(pod: &Value, call: &super::Call) -> Result<(), Status> {
+    let names = |list: &str| -> Vec<&str> {
+        pod.at(&["spec", list]).items().iter().map(|container| container.at(&["name"]).str_or_empty()).collect()
+    };
+    let (containers, init, ephemeral) = (names("containers"), names("initContainers"), names("ephemeralContainers"));
+    let asked = call.options.others.iter().find(|(key, _)| key == "container").map_or("", |(_, name)| name.as_str());
+    if asked.is_empty() && containers.len() == 1 {
+        return Ok(());
+    }
+    if [&containers, &init, &ephemeral].iter().any(|names| names.contains(&asked)) {
+        return Ok(());
+    }
+    if !asked.is_empty() {
+        return Err(Status::bad_request(format!("container {asked} is not valid for pod {}", pod.name())));
+    }
+    let mut message =
+        format!("a container name must be specified for pod {}, choose one of: [{}]", pod.name(), containers.join(" "));
+    if !init.is_empty() {
+        message += &format!(" or one of the init containers: [{}]", init.join(" "));
+    }
+    if !ephemeral.is_empty() {
+        message += &format!(" or one of the ephemeral containers: [{}]", ephemeral.join(" "));
+    }
+    Err(Status::bad_request(message))
 }
 
 fn not_simulated(message: &str) -> Status {

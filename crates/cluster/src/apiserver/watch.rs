@@ -74,19 +74,24 @@ impl Watch {
                 events.push(doc!({"type": (kind), "object": (view.one(&object, headers, cluster))}));
             }
         }
-        self.since = cluster.version();
+        // A watch that begins in the future waits for it.
+        self.since = self.since.max(cluster.version());
         Ok(events)
     }
 
-    /// A bookmark: nothing happened up to here.
+    /// A bookmark: everything up to here was told. None for a watcher that does not want to know.
     #[must_use]
     pub fn bookmark(&self, cluster: &Cluster) -> Option<Value> {
         let (plural, group) = super::status::split(&self.resource);
         let resource = cluster.schema.resource(group, &self.version, plural)?;
+        let (kind, api_version) = match self.output.form {
+            Form::Object => (resource.kind.clone(), resource.api_version()),
+            Form::Table => ("Table".into(), "meta.k8s.io/v1".into()),
+            Form::Metadata => ("PartialObjectMetadata".into(), "meta.k8s.io/v1".into()),
+        };
         self.bookmarks.then(|| {
             doc!({"type": "BOOKMARK", "object": {
-                "kind": (&resource.kind), "apiVersion": (resource.api_version()),
-                "metadata": {"resourceVersion": (self.since.to_string()), "creationTimestamp": null},
+                "kind": (kind), "apiVersion": (api_version), "metadata": {"resourceVersion": (self.since.to_string())},
             }})
         })
     }

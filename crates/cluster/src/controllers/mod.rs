@@ -9,6 +9,7 @@
 mod children;
 pub mod client;
 mod clusterroleaggregation;
+mod customresourcedefinition;
 mod daemonset;
 mod deployment;
 mod endpoints;
@@ -94,6 +95,7 @@ static ALL: &[&dyn Controller] = &[
     &resourcequota::ResourceQuotas,
     &ttlafterfinished::TtlAfterFinished,
     &clusterroleaggregation::Aggregation,
+    &customresourcedefinition::Definitions,
 ];
 
 /// Tells every controller of a change.

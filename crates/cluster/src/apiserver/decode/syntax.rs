@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 /// Why the text is not one JSON value, as Go's scanner says it; none if it is one.
 #[must_use]
-pub(super) fn error(text: &[u8]) -> Option<String> {
+pub(crate) fn error(text: &[u8]) -> Option<String> {
     let mut scanner = Scanner { text, at: 0, depth: 0 };
     scanner.document().err().map(|error| match error {
         Error::Depth => "exceeded max depth".to_owned(),

@@ -123,9 +123,12 @@ pub fn decode(schema: &Schema, body: &[u8]) -> Result<Value, NotReadable> {
     let (group, version) = split_api_version(&api_version);
     let ty = schema
         .type_of(group, version, &kind)
-        .or_else(|| schema.named("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions").filter(|_| kind == "DeleteOptions"))
+        .or_else(|| {
+            schema.named("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions").filter(|_| kind == "DeleteOptions")
+        })
         .ok_or_else(unknown)?;
-    let mut document = document(ty, "", shape).ok_or(NotReadable::More(kind.clone()))?.unwrap_or_else(|| crate::doc!({}));
+    let mut document =
+        document(ty, "", shape).ok_or(NotReadable::More(kind.clone()))?.unwrap_or_else(|| crate::doc!({}));
     document.set(&["apiVersion"], api_version.as_str());
     document.set(&["kind"], kind.as_str());
     Ok(document)
@@ -233,10 +236,12 @@ fn document(ty: Type<'_>, name: &str, shape: Shape) -> Option<Option<Value>> {
 
 /// Messages that are one scalar in a document. `None` for all others.
 fn special(kind: &str, fields: &[(String, Shape)]) -> Option<Option<Option<Value>>> {
-    let field = |name: &str| fields.iter().find(|(have, _)| have.trim_start_matches("r#") == name).map(|(_, shape)| shape);
+    let field =
+        |name: &str| fields.iter().find(|(have, _)| have.trim_start_matches("r#") == name).map(|(_, shape)| shape);
     let whole = |name: &str| if let Some(Shape::Whole(number)) = field(name) { *number } else { 0 };
     let text = |name: &str| if let Some(Shape::Text(text)) = field(name) { text.as_str() } else { "" };
-    let instant = || Time::from_millis(whole("seconds").saturating_mul(1000).saturating_add(whole("nanos") / 1_000_000));
+    let instant =
+        || Time::from_millis(whole("seconds").saturating_mul(1000).saturating_add(whole("nanos") / 1_000_000));
     let is_set = || whole("seconds") != 0 || whole("nanos") != 0;
     Some(Some(match kind {
         "Time" => is_set().then(|| Value::from(time::format(instant()))),
@@ -288,7 +293,11 @@ fn structure(ty: Type<'_>, fields: Vec<(String, Shape)>) -> Option<Option<Value>
 
 /// A name without what Rust's and JSON's spelling add: `pod_ip` and `podIP` are one.
 fn plain(name: &str) -> String {
-    name.trim_start_matches("r#").chars().filter(|letter| *letter != '_').map(|letter| letter.to_ascii_lowercase()).collect()
+    name.trim_start_matches("r#")
+        .chars()
+        .filter(|letter| *letter != '_')
+        .map(|letter| letter.to_ascii_lowercase())
+        .collect()
 }
 
 fn bytes(items: &[Shape]) -> Option<Vec<u8>> {

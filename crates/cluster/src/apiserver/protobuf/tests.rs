@@ -69,7 +69,11 @@ fn a_deployment_is_read_as_the_json_it_stands_for() {
             replicas: Some(0),
             min_ready_seconds: Some(0),
             template: Some(core::v1::PodTemplateSpec {
-                spec: Some(core::v1::PodSpec { containers: vec![container], volumes: vec![volume], ..Default::default() }),
+                spec: Some(core::v1::PodSpec {
+                    containers: vec![container],
+                    volumes: vec![volume],
+                    ..Default::default()
+                }),
                 ..Default::default()
             }),
             ..Default::default()

@@ -242,13 +242,14 @@ fn check_version(key: &ObjectKey, object: &Value, old: &Value, strategy: &Strate
     Ok(())
 }
 
-/// What is wrong with a change. What every kind checks is checked twice, once for all kinds and once by each.
+/// What is wrong with a change. The real server checks metadata twice, once for all kinds and once for each, and says so
+/// twice; each kind's check is validation's.
 fn update_causes(key: &ObjectKey, object: &Value, old: &Value, uid: &str, part: Part) -> Vec<Cause> {
     let mut causes = delete::finalizer_causes(object, old);
     if !uid.is_empty() && uid != old.uid() {
         causes.push(Cause::invalid("metadata.uid", uid, "field is immutable"));
+        causes.extend(causes.last().cloned());
     }
-    causes.extend(causes.clone());
     if part == Part::Main {
         causes.extend(validation::update(key, object, old));
     }

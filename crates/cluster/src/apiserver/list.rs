@@ -1,0 +1,248 @@
+//! Collections: whole, in pages, as they were, and as they change.
+//!
+//! Knows: what a resourceVersion asks for, how pages are continued, when a watch begins.
+//! Does not know: which objects match a selector, or how they are shown.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use twin::Compacted;
+
+use super::call::{Answer, Content, Form, Watch};
+use super::decode::syntax;
+use super::handle::Request;
+use super::status::{Cause, Status};
+use super::watch::{Filter, View};
+use crate::cluster::Cluster;
+use crate::doc;
+use crate::object::ObjectKey;
+use crate::value::{Text, Value};
+
+/// The version that a read asks for; none if any will do.
+fn version(text: Option<&str>) -> Result<Option<u64>, Cause> {
+    match text {
+        None | Some("" | "0") => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| {
+            Cause::invalid("resourceVersion", text, &format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
+        }),
+    }
+}
+
+/// What was asked for is nowhere yet.
+fn too_large(asked: u64, current: u64) -> Status {
+    let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
+    let cause = doc!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
+    Status::new(504, "Timeout", message).because(vec![cause]).retry_after(1)
+}
+
+/// Says what a badly written version is told where it is no list.
+fn unreadable(cause: &Cause) -> Status {
+    Status::new(500, "", format!("{}: {}", cause.field, cause.message))
+}
+
+/// Refuses to read one object at a version that is not reached yet.
+///
+/// # Errors
+/// As the API server says it.
+pub(super) fn check_version(cluster: &Cluster, asked: Option<&str>) -> Result<(), Status> {
+    match version(asked).map_err(|cause| unreadable(&cause))? {
+        Some(asked) if asked > cluster.version() => Err(too_large(asked, cluster.version())),
+        _ => Ok(()),
+    }
+}
+
+/// Where a page ended: after which object, of the collection as it was at which version.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    /// None if the rest may be as it is now.
+    version: Option<u64>,
+    namespace: Text,
+    name: Text,
+}
+
+impl Place {
+    fn token(&self) -> String {
+        let version = self.version.map_or(-1, |version| i64::try_from(version).unwrap_or(i64::MAX));
+        let start = format!("{}/{}", self.namespace, self.name);
+        URL_SAFE_NO_PAD.encode(doc!({"v": "meta.k8s.io/v1", "rv": (version), "start": (start)}).to_json())
+    }
+
+    fn parse(token: &str) -> Result<Self, Status> {
+        let invalid = |why: &str| Status::bad_request(format!("invalid continue token: {why}"));
+        let unreadable = |why: String| invalid(&format!("continue key is not valid: {why}"));
+        let bytes =
+            URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|error| unreadable(error.to_string()))?;
+        let place = Value::from_json(&bytes).map_err(|error| unreadable(syntax::error(&bytes).unwrap_or(error.0)))?;
+        if place.at(&["v"]) != "meta.k8s.io/v1" {
+            let why = format!("server does not recognize this encoded version {}", place.at(&["v"]).to_json());
+            return Err(unreadable(why));
+        }
+        let version = match place.at(&["rv"]).as_int() {
+            Some(-1) => None,
+            Some(version @ 1..) => u64::try_from(version).ok(),
+            _ => return Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")),
+        };
+        let start = place.at(&["start"]).as_str().and_then(|start| start.split_once('/'));
+        let (namespace, name) = start.ok_or_else(|| unreadable("encoded start key is empty".to_owned()))?;
+        Ok(Self { version, namespace: namespace.into(), name: name.into() })
+    }
+}
+
+/// What stood in a collection at a version, by key.
+fn at_version(
+    cluster: &Cluster,
+    resource: &str,
+    namespace: Option<&str>,
+    version: u64,
+) -> Result<BTreeMap<ObjectKey, Value>, Compacted> {
+    let inside = |key: &ObjectKey| key.resource == resource && namespace.is_none_or(|name| key.namespace == name);
+    let mut objects: BTreeMap<ObjectKey, Value> =
+        cluster.list(resource, namespace).map(|(key, object)| (key.clone(), object.clone())).collect();
+    let changes: Vec<_> = cluster.changes_since(version)?.filter(|change| inside(&change.key)).collect();
+    // Undone from the newest to the oldest, so that what stands in the end is what stood before the first.
+    for change in changes.into_iter().rev() {
+        match &change.before {
+            Some(before) => objects.insert(change.key.clone(), before.clone()),
+            None => objects.remove(&change.key),
+        };
+    }
+    Ok(objects)
+}
+
+/// Answers a list.
+///
+/// # Errors
+/// What the API server would answer.
+pub(super) fn list(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    let (call, resource) = (request.call, &request.resource);
+    let options = &call.options;
+    let filter = Filter::of(call, resource)?;
+    let view = View::of(&cluster.schema, resource, call.output.form, options.include_object.as_deref())?;
+    let namespace = (!call.on.namespace.is_empty()).then_some(call.on.namespace.as_str());
+    let place = options.continue_token.as_deref().map(Place::parse).transpose()?;
+    let asked = version(options.resource_version.as_deref()).map_err(|cause| {
+        Status::bad_request(format!("invalid resource version: {}: {}", cause.field, cause.message))
+    })?;
+    if place.is_some() && asked.is_some() {
+        return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+    }
+    if let Some(asked) = asked.filter(|asked| *asked > cluster.version()) {
+        return Err(too_large(asked, cluster.version()));
+    }
+    // A version with a limit has meant exactly that version since before one could say so.
+    let exact = match options.resource_version_match.as_deref() {
+        Some(matching) => matching == "Exact",
+        None => options.limit.is_some(),
+    };
+    let pinned = place.as_ref().map_or(asked.filter(|_| exact), |place| place.version);
+    let shown = pinned.unwrap_or_else(|| cluster.version());
+    let stored = &resource.storage.resource;
+    let after = |key: &ObjectKey| {
+        place.as_ref().is_none_or(|place| (&key.namespace, &key.name) > (&place.namespace, &place.name))
+    };
+    let then;
+    let objects: Box<dyn Iterator<Item = (&ObjectKey, &Value)> + '_> = if shown == cluster.version() {
+        Box::new(cluster.list(stored, namespace))
+    } else {
+        then = at_version(cluster, stored, namespace, shown).map_err(|_| gone(place.as_ref()))?;
+        Box::new(then.iter())
+    };
+    let mut matching = objects.filter(|(key, object)| after(key) && filter.admits(object)).peekable();
+    let limit = options.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let mut page = Vec::new();
+    let mut metadata = doc!({"resourceVersion": (shown.to_string())});
+    let mut last = None;
+    while page.len() < limit {
+        let Some((key, object)) = matching.next() else { break };
+        page.push(object.clone());
+        last = Some(key);
+    }
+    if let (Some(last), Some(_)) = (last, matching.peek()) {
+        let place = Place { version: Some(shown), namespace: last.namespace.clone(), name: last.name.clone() };
+        metadata.set(&["continue"], place.token());
+        // How many remain is said only where nothing had to be looked at to know it.
+        if options.label_selector.is_none() && options.field_selector.is_none() {
+            metadata.set(&["remainingItemCount"], matching.count());
+        }
+    }
+    Ok(Answer::document(200, view.list(&page, metadata, cluster)))
+}
+
+/// What was is forgotten. Who reads pages may go on with what is.
+fn gone(place: Option<&Place>) -> Status {
+    let Some(place) = place else {
+        return Status::new(410, "Expired", "The resourceVersion for the provided list is too old.");
+    };
+    let message = "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+         without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
+         results. Continuing with the provided token results in an inconsistent list - objects that were created, \
+         modified, or deleted between the time the first chunk was returned and now may show up in the list.";
+    let rest = Place { version: None, namespace: place.namespace.clone(), name: place.name.clone() };
+    Status::new(410, "Expired", message).to_continue(&rest.token())
+}
+
+/// Answers a watch: from where on, and what comes first.
+///
+/// # Errors
+/// What the API server would answer.
+pub(super) fn watch(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    let (call, resource) = (request.call, &request.resource);
+    let options = &call.options;
+    let filter = Filter::of(call, resource)?;
+    let asked = version(options.resource_version.as_deref()).map_err(|cause| unreadable(&cause))?;
+    let view = View::of(&cluster.schema, resource, call.output.form, options.include_object.as_deref())?;
+    let mut first = Vec::new();
+    // Without a version a watch begins with everything there is, unless told not to.
+    let initial = options.initial_events.unwrap_or(asked.is_none());
+    if initial {
+        let namespace = (!call.on.namespace.is_empty()).then_some(call.on.namespace.as_str());
+        let objects = cluster.list(&resource.storage.resource, namespace);
+        for (_, object) in objects.filter(|(_, object)| filter.admits(object)) {
+            first.push(doc!({"type": "ADDED", "object": (view.one(object, first.is_empty(), cluster))}));
+        }
+    }
+    let headed = !first.is_empty() && call.output.form == Form::Table;
+    let since = if initial { cluster.version() } else { asked.unwrap_or(cluster.version()) };
+    let mut watch = Watch {
+        resource: resource.id(),
+        version: resource.version.clone(),
+        namespace: call.on.namespace.clone(),
+        label_selector: options.label_selector.clone(),
+        field_selector: options.field_selector.clone(),
+        headed,
+        first,
+        since,
+        bookmarks: options.bookmarks,
+        timeout_seconds: options.timeout_seconds,
+        output: call.output.clone(),
+        include_object: options.include_object.clone(),
+    };
+    if options.initial_events == Some(true)
+        && let Some(mut bookmark) = watch.bookmark(cluster)
+    {
+        bookmark.set(&["object", "metadata", "annotations"], doc!({"k8s.io/initial-events-end": "true"}));
+        watch.first.push(bookmark);
+    }
+    Ok(Answer { code: 200, content: Content::Watch(watch), warnings: Vec::new(), headers: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_it_was_written_and_nothing_else_is() {
+        for version in [None, Some(7)] {
+            let place = Place { version, namespace: "a".into(), name: "b/c".into() };
+            assert_eq!(Place::parse(&place.token()), Ok(place));
+        }
+        let refused = |token: &str| Place::parse(token).unwrap_err().message;
+        assert_eq!(
+            refused("nonsense"),
+            "invalid continue token: continue key is not valid: invalid character '\\x9e' looking for beginning of value"
+        );
+        let zero = URL_SAFE_NO_PAD.encode(r#"{"v":"meta.k8s.io/v1","rv":0,"start":"a/b"}"#);
+        assert!(refused(&zero).contains("incorrect encoded start resourceVersion"));
+    }
+}
