@@ -76,6 +76,13 @@ pub(super) fn claim(
     mine
 }
 
+/// Whether an owner would know its own children: its selector matches its template. The API server sees to that; what a
+/// snapshot holds, or a test writes, it has not seen. One that does not would make children, let go of them, and make others.
+pub(super) fn knows_its_own(owner: &Value) -> bool {
+    let labels = owner.at(&["spec", "template", "metadata", "labels"]);
+    labels::matches(owner.at(&["spec", "selector"]), labels)
+}
+
 /// How a child names its owner.
 pub(super) fn reference(kind: Kind, owner: &Value) -> Value {
     doc!({

@@ -61,6 +61,9 @@ impl Controller for DaemonSets {
 
     fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
         let Some(set) = cluster.get(key).cloned() else { return Next::Done };
+        if !children::knows_its_own(&set) {
+            return Next::Done;
+        }
         if set.is_terminating() || set.at(&["spec", "selector"]).is_empty() {
             return Next::Done;
         }

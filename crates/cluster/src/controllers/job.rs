@@ -65,7 +65,7 @@ impl Controller for Jobs {
             return Next::Done;
         }
         let manager = object.at(&["spec", "managedBy"]).str_or_empty();
-        if !matches!(manager, "" | "kubernetes.io/job-controller") {
+        if !matches!(manager, "" | "kubernetes.io/job-controller") || !children::knows_its_own(&object) {
             return Next::Done;
         }
         let pods = children::claim(cluster, CLIENT, KIND, &object, "pods");

@@ -40,6 +40,9 @@ impl Controller for ReplicaSets {
 
     fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
         let Some(set) = cluster.get(key).cloned() else { return Next::Done };
+        if !children::knows_its_own(&set) {
+            return Next::Done;
+        }
         let pods = children::claim(cluster, CLIENT, KIND, &set, "pods");
         let failure = if set.is_terminating() { Ok(()) } else { scale(cluster, &set, &pods) };
         let pods = children::claim(cluster, CLIENT, KIND, &set, "pods");

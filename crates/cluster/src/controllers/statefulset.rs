@@ -45,6 +45,9 @@ impl Controller for StatefulSets {
 
     fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
         let Some(set) = cluster.get(key).cloned() else { return Next::Done };
+        if !children::knows_its_own(&set) {
+            return Next::Done;
+        }
         let look = match Look::at(cluster, set) {
             Ok(look) => look,
             Err(status) if children::is_hopeless(&status) => return Next::Done,

@@ -13,9 +13,12 @@ const KINDS: &[&str] = &["ContainerResource", "External", "Object", "Pods", "Res
 pub(super) fn check(root: &At<'_>, faults: &mut Faults) {
     let spec = root.field("spec");
     let (least, most) = (spec.field("minReplicas"), spec.field("maxReplicas"));
-    let scales_to_zero = spec.field("metrics").value.items().iter().any(|metric| {
-        matches!(metric.at(&["type"]).str_or_empty(), "Object" | "External")
-    });
+    let scales_to_zero = spec
+        .field("metrics")
+        .value
+        .items()
+        .iter()
+        .any(|metric| matches!(metric.at(&["type"]).str_or_empty(), "Object" | "External"));
     if least.number().is_some_and(|count| count < 1) {
         faults.invalid(&least, "must be greater than or equal to 1");
     }
@@ -97,7 +100,9 @@ fn one_metric(metric: &At<'_>, faults: &mut Faults) {
             target_of(&target, faults);
             let (value, average) = (target.field("value"), target.field("averageValue"));
             match (value.is_absent(), average.is_absent()) {
-                (true, true) => faults.required(&average, "must set either a target value for metric or a per-pod target"),
+                (true, true) => {
+                    faults.required(&average, "must set either a target value for metric or a per-pod target")
+                }
                 (false, false) => {
                     faults.forbidden(&value, "may not set both a target value for metric and a per-pod target");
                 }

@@ -85,11 +85,7 @@ pub(super) fn binding(root: &At<'_>, of_namespace: bool, faults: &mut Faults) {
                     faults.unsupported_as(&group, &quote(group.text()), &[RBAC]);
                 }
             }
-            other => faults.unsupported_as(
-                &subject.field("kind"),
-                &quote(other),
-                &["ServiceAccount", "User", "Group"],
-            ),
+            other => faults.unsupported_as(&subject.field("kind"), &quote(other), &["ServiceAccount", "User", "Group"]),
         }
     }
 }
@@ -123,9 +119,16 @@ pub(super) fn quota(root: &At<'_>, faults: &mut Faults) {
     for scope in &listed {
         let known = matches!(
             *scope,
-            "Terminating" | "NotTerminating" | "BestEffort" | "NotBestEffort" | "PriorityClass" | "CrossNamespacePodAffinity" | "VolumeAttributesClass"
+            "Terminating"
+                | "NotTerminating"
+                | "BestEffort"
+                | "NotBestEffort"
+                | "PriorityClass"
+                | "CrossNamespacePodAffinity"
+                | "VolumeAttributesClass"
         );
-        let fits = |name: &str| if *scope == "BestEffort" { matches!(name, "pods" | "count/pods") } else { of_pods(name) };
+        let fits =
+            |name: &str| if *scope == "BestEffort" { matches!(name, "pods" | "count/pods") } else { of_pods(name) };
         if known && !hard.value.entries().iter().all(|(name, _)| fits(name)) {
             faults.invalid(&scopes, "unsupported scope applied to resource");
         }
@@ -143,12 +146,13 @@ pub(super) fn quota(root: &At<'_>, faults: &mut Faults) {
     for term in terms.value.items() {
         let values = terms.named("values", term.at(&["values"]));
         match term.at(&["operator"]).str_or_empty() {
-            "In" | "NotIn" if values.value.is_empty() => faults.required(
-                &values,
-                "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector",
-            ),
+            "In" | "NotIn" if values.value.is_empty() => faults
+                .required(&values, "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"),
             "Exists" | "DoesNotExist" if !values.value.is_empty() => {
-                faults.invalid(&values, "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector");
+                faults.invalid(
+                    &values,
+                    "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector",
+                );
             }
             _ => {}
         }
@@ -241,8 +245,7 @@ type Pair<'a, 'v> = (&'a At<'v>, &'static str, &'a At<'v>, &'static str);
 fn compare(all: &BTreeSet<&str>, pairs: &[Pair<'_, '_>], faults: &mut Faults, ratio: &At<'_>) {
     for name in all {
         for (less, less_word, more, more_word) in pairs {
-            let (Some(one), Some(two)) =
-                (Quantity::of(less.value.at(&[name])), Quantity::of(more.value.at(&[name])))
+            let (Some(one), Some(two)) = (Quantity::of(less.value.at(&[name])), Quantity::of(more.value.at(&[name])))
             else {
                 continue;
             };

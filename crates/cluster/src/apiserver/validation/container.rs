@@ -259,7 +259,8 @@ pub(super) fn resource_ref(at: &At<'_>, in_volume: bool, faults: &mut Faults) {
     }
     let resource = at.field("resource");
     if faults.some_text(&resource) {
-        let huge = ["limits.hugepages-", "requests.hugepages-"].iter().any(|prefix| resource.text().starts_with(prefix));
+        let huge =
+            ["limits.hugepages-", "requests.hugepages-"].iter().any(|prefix| resource.text().starts_with(prefix));
         if !huge {
             faults.one_of(&resource, RESOURCES);
         }
@@ -286,7 +287,10 @@ fn mounts(at: &At<'_>, around: &Around<'_>, faults: &mut Faults) {
             }
         }
         if !mount.field("subPath").text().is_empty() && !mount.field("subPathExpr").text().is_empty() {
-            faults.invalid(&list.named("subPathExpr", mount.field("subPathExpr").value), "subPathExpr and subPath are mutually exclusive");
+            faults.invalid(
+                &list.named("subPathExpr", mount.field("subPathExpr").value),
+                "subPathExpr and subPath are mutually exclusive",
+            );
         }
         faults.one_of(&mount.field("mountPropagation"), &["Bidirectional", "HostToContainer", "None"]);
     }
@@ -446,7 +450,10 @@ pub(super) fn profile(at: &At<'_>, what: &str, faults: &mut Faults) {
     let kind = at.field("type");
     let file = at.field("localhostProfile");
     if kind.text().is_empty() {
-        faults.required(&kind, &format!("type is required when {what} is set").replace("seccomp is", "seccompProfile is"));
+        faults.required(
+            &kind,
+            &format!("type is required when {what} is set").replace("seccomp is", "seccompProfile is"),
+        );
         return;
     }
     faults.one_of(&kind, &["Localhost", "RuntimeDefault", "Unconfined"]);

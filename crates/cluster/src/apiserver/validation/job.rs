@@ -113,7 +113,8 @@ fn failure_policy(at: &At<'_>, faults: &mut Faults) {
 pub(super) fn job_update(root: &At<'_>, old: &Value, faults: &mut Faults) {
     let (spec, was) = (root.field("spec"), old.at(&["spec"]));
     let completions = spec.field("completions");
-    let elastic = spec.field("completionMode").text() == "Indexed" && completions.value == spec.field("parallelism").value;
+    let elastic =
+        spec.field("completionMode").text() == "Indexed" && completions.value == spec.field("parallelism").value;
     if !elastic {
         faults.unchanged(&completions, was.at(&["completions"]));
     }
@@ -172,8 +173,22 @@ pub(super) fn cron_job(root: &At<'_>, faults: &mut Faults) {
 
 /// The regions that time zones are named after.
 const REGIONS: &[&str] = &[
-    "Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Brazil", "Canada", "Chile", "Etc",
-    "Europe", "Indian", "Mexico", "Pacific", "US",
+    "Africa",
+    "America",
+    "Antarctica",
+    "Arctic",
+    "Asia",
+    "Atlantic",
+    "Australia",
+    "Brazil",
+    "Canada",
+    "Chile",
+    "Etc",
+    "Europe",
+    "Indian",
+    "Mexico",
+    "Pacific",
+    "US",
 ];
 
 fn time_zone(at: &At<'_>, faults: &mut Faults) {
@@ -210,10 +225,8 @@ const FIELDS: [(u32, u32, &[&str]); 5] = [
 /// Whether a schedule can be read; if not, what the real parser says of it.
 fn parse(schedule: &str) -> Result<(), String> {
     if let Some(descriptor) = schedule.strip_prefix('@') {
-        let known = matches!(
-            descriptor,
-            "yearly" | "annually" | "monthly" | "weekly" | "daily" | "midnight" | "hourly"
-        );
+        let known =
+            matches!(descriptor, "yearly" | "annually" | "monthly" | "weekly" | "daily" | "midnight" | "hourly");
         if known || descriptor.strip_prefix("every ").is_some_and(|every| !every.is_empty()) {
             return Ok(());
         }

@@ -27,7 +27,8 @@ pub(super) fn check(key: &ObjectKey, object: &Value, faults: &mut Faults) {
     labels(&metadata.field("labels"), faults);
     annotations(&metadata.field("annotations"), faults);
     owners(&metadata.field("ownerReferences"), faults);
-    let of_kubernetes = !key.resource.split_once('.').is_some_and(|(_, group)| group.contains('.') && !group.ends_with(".k8s.io"));
+    let of_kubernetes =
+        !key.resource.split_once('.').is_some_and(|(_, group)| group.contains('.') && !group.ends_with(".k8s.io"));
     for finalizer in metadata.field("finalizers").items() {
         faults.all(&finalizer, names::qualified(finalizer.text()));
         let bare = !finalizer.text().contains('/') && !STANDARD_FINALIZERS.contains(&finalizer.text());
@@ -42,11 +43,8 @@ pub(super) fn check_update(object: &Value, old: &Value, faults: &mut Faults) {
     let root = At::root(object);
     let finalizers = root.down(&["metadata", "finalizers"]);
     if old.is_terminating() {
-        let new: Vec<String> = object
-            .finalizers()
-            .filter(|name| !old.finalizers().any(|have| have == *name))
-            .map(quote)
-            .collect();
+        let new: Vec<String> =
+            object.finalizers().filter(|name| !old.finalizers().any(|have| have == *name)).map(quote).collect();
         if !new.is_empty() {
             faults.forbidden(
                 &finalizers,

@@ -70,7 +70,11 @@ pub(super) fn update(key: &ObjectKey, object: &Value, old: &Value) -> Vec<Cause>
 pub(super) fn warnings(key: &ObjectKey, object: &Value) -> Vec<String> {
     let template: &[&str] = match key.resource.as_str() {
         "pods" => &[],
-        "deployments.apps" | "replicasets.apps" | "statefulsets.apps" | "daemonsets.apps" | "jobs.batch"
+        "deployments.apps"
+        | "replicasets.apps"
+        | "statefulsets.apps"
+        | "daemonsets.apps"
+        | "jobs.batch"
         | "replicationcontrollers" => &["spec", "template"],
         "cronjobs.batch" => &["spec", "jobTemplate", "spec", "template"],
         _ => return Vec::new(),

@@ -11,7 +11,8 @@ const WILDCARD: &str = r"a wildcard DNS-1123 subdomain must start with '*.', fol
 const NAME_PART: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
-const ENV_NAME: &str = "a valid environment variable name must consist only of printable ASCII characters other than '='";
+const ENV_NAME: &str =
+    "a valid environment variable name must consist only of printable ASCII characters other than '='";
 const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
 
 /// A port's number.
@@ -166,13 +167,18 @@ pub(super) fn is_port(number: i64) -> bool {
 
 /// `25%`
 pub(super) fn percent(text: &str) -> Vec<String> {
-    let digits = text.strip_suffix('%').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
+    let digits =
+        text.strip_suffix('%').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()));
     if digits { Vec::new() } else { one(PERCENT) }
 }
 
 /// An address of either family.
 pub(super) fn address(text: &str) -> Vec<String> {
-    if text.parse::<IpAddr>().is_ok() { Vec::new() } else { one("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)") }
+    if text.parse::<IpAddr>().is_ok() {
+        Vec::new()
+    } else {
+        one("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+    }
 }
 
 /// A range of addresses as its first one and the length of the prefix that all share.
@@ -186,7 +192,11 @@ pub(super) fn parse_cidr(text: &str) -> Option<(IpAddr, u8)> {
 
 /// `10.0.0.0/8`
 pub(super) fn cidr(text: &str) -> Vec<String> {
-    if parse_cidr(text).is_some() { Vec::new() } else { one("must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)") }
+    if parse_cidr(text).is_some() {
+        Vec::new()
+    } else {
+        one("must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
+    }
 }
 
 /// Whether one range lies within another and is smaller.

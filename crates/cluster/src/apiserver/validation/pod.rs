@@ -45,10 +45,9 @@ pub(super) fn spec_with(at: &At<'_>, more: &BTreeSet<&str>, faults: &mut Faults)
     scheduling_gates(&at.field("schedulingGates"), faults);
     spread(&at.field("topologySpreadConstraints"), faults);
     host_process(at, faults);
-    for (field, form) in [
-        ("serviceAccountName", names::subdomain as fn(&str) -> Vec<String>),
-        ("nodeName", names::subdomain),
-    ] {
+    for (field, form) in
+        [("serviceAccountName", names::subdomain as fn(&str) -> Vec<String>), ("nodeName", names::subdomain)]
+    {
         optional(&at.field(field), form, faults);
     }
     let deadline = at.field("activeDeadlineSeconds");
@@ -329,7 +328,8 @@ pub(super) fn warnings(spec: &Value, metadata: &Value, path: &str) -> Vec<String
     ] {
         if spec.at(&["nodeSelector"]).get(label).is_some() {
             let since = if label.ends_with("arch") || label.ends_with("os") { "1.14" } else { "1.17" };
-            warnings.push(format!("{path}spec.nodeSelector[{label}]: deprecated since v{since}; use \"{new}\" instead"));
+            warnings
+                .push(format!("{path}spec.nodeSelector[{label}]: deprecated since v{since}; use \"{new}\" instead"));
         }
     }
     if metadata.at(&["annotations"]).get(CRITICAL).is_some() {

@@ -67,7 +67,8 @@ pub(super) fn name(at: &At<'_>, name: &str, faults: &mut Faults) -> bool {
 }
 
 fn container_name(at: &At<'_>, resource: &str, faults: &mut Faults) {
-    if !name(at, resource, faults) && !matches!(resource, "cpu" | "memory" | "ephemeral-storage") && !is_huge(resource) {
+    if !name(at, resource, faults) && !matches!(resource, "cpu" | "memory" | "ephemeral-storage") && !is_huge(resource)
+    {
         faults.invalid_as(at, &quote(resource), "must be a standard resource for containers");
     }
 }

@@ -78,10 +78,8 @@ fn node_term(at: &At<'_>, faults: &mut Faults) {
     for term in at.field("matchFields").items() {
         let values = term.field("values");
         match term.field("operator").text() {
-            "In" | "NotIn" if values.value.items().len() != 1 => faults.required(
-                &values,
-                "must be only one value when `operator` is 'In' or 'NotIn' for node field selector",
-            ),
+            "In" | "NotIn" if values.value.items().len() != 1 => faults
+                .required(&values, "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"),
             "In" | "NotIn" => {}
             _ => operator(&term, faults),
         }
@@ -144,8 +142,7 @@ fn pod_term(at: &At<'_>, faults: &mut Faults) {
 /// `core.Toleration`
 pub(super) fn tolerations(at: &At<'_>, faults: &mut Faults) {
     for toleration in at.items() {
-        let (key, operator, value) =
-            (toleration.field("key"), toleration.field("operator"), toleration.field("value"));
+        let (key, operator, value) = (toleration.field("key"), toleration.field("operator"), toleration.field("value"));
         if !key.text().is_empty() {
             label_name(&key, faults);
         }
@@ -215,8 +212,7 @@ pub(super) fn spread(at: &At<'_>, faults: &mut Faults) {
             faults.invalid(&domains, "must be greater than zero");
         }
         if !domains.is_absent() && when.text() != "DoNotSchedule" {
-            let why =
-                format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {}", when.text());
+            let why = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {}", when.text());
             faults.invalid(&domains, &why);
         }
         for policy in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {

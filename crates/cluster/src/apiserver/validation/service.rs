@@ -199,9 +199,7 @@ fn families(spec: &At<'_>, headless: bool, faults: &mut Faults) {
     let addresses = spec.field("clusterIPs");
     for address in addresses.value.items().iter().map(Value::str_or_empty) {
         if address != "None" && !address.starts_with("10.96.") && address.parse::<std::net::Ipv4Addr>().is_ok() {
-            let why = format!(
-                "failed to allocate IP {address}: the provided network does not match the current range"
-            );
+            let why = format!("failed to allocate IP {address}: the provided network does not match the current range");
             faults.invalid(&addresses, &why);
         }
     }
@@ -267,9 +265,7 @@ pub(super) fn slice(root: &At<'_>, faults: &mut Faults) {
                 _ => {}
             }
         }
-        for (field, form) in
-            [("nodeName", names::subdomain as fn(&str) -> Vec<String>), ("hostname", names::label)]
-        {
+        for (field, form) in [("nodeName", names::subdomain as fn(&str) -> Vec<String>), ("hostname", names::label)] {
             let field = endpoint.field(field);
             if !field.is_absent() {
                 faults.all(&field, form(field.text()));

@@ -75,7 +75,8 @@ pub(super) fn claim_update(root: &At<'_>, old: &Value, faults: &mut Faults) {
     };
     let (was, is) = (fixed(old.at(&["spec"])), fixed(spec.value));
     if was != is {
-        let why = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+        let why =
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
         faults.forbidden(&spec, &format!("{why}{}", diff(&was, &is)));
         return;
     }
@@ -165,7 +166,8 @@ pub(super) fn persistent_update(root: &At<'_>, old: &Value, faults: &mut Faults)
     let (was, is) = (source(old.at(&["spec"])), source(spec.value));
     if was != is {
         let place = spec.named("persistentvolumesource", spec.value);
-        faults.forbidden(&place, &format!("spec.persistentvolumesource is immutable after creation{}", diff(&was, &is)));
+        faults
+            .forbidden(&place, &format!("spec.persistentvolumesource is immutable after creation{}", diff(&was, &is)));
     }
     faults.unchanged(&spec.field("volumeMode"), old.at(&["spec", "volumeMode"]));
 }

@@ -45,7 +45,11 @@ fn a_pod_with_which_nothing_is_wrong_passes() {
 
 #[test]
 fn containers_are_named_once_and_have_images() {
-    check("pods", doc!({"spec": {"restartPolicy": "Always", "dnsPolicy": "Default"}}), &["spec.containers: Required value"]);
+    check(
+        "pods",
+        doc!({"spec": {"restartPolicy": "Always", "dnsPolicy": "Default"}}),
+        &["spec.containers: Required value"],
+    );
     let twice = doc!([{"name": "app", "image": "a"}, {"name": "app", "image": " b"}]);
     check(
         "pods",
@@ -114,9 +118,16 @@ fn of_a_pod_only_images_and_seconds_change() {
     assert!(update(&key, &image, &old).is_empty());
     let policy = pod(doc!({"restartPolicy": "Never"}));
     let causes = update(&key, &policy, &old);
-    assert!(said(&causes).first().is_some_and(|said| said.starts_with("spec: Forbidden: pod updates may not change fields other than")));
+    assert!(
+        said(&causes)
+            .first()
+            .is_some_and(|said| said.starts_with("spec: Forbidden: pod updates may not change fields other than"))
+    );
     let more = pod(doc!({"containers": [{"name": "app", "image": "app:1"}, {"name": "b", "image": "b"}]}));
-    assert_eq!(said(&update(&key, &more, &old)), ["spec.containers: Forbidden: pod updates may not add or remove containers"]);
+    assert_eq!(
+        said(&update(&key, &more, &old)),
+        ["spec.containers: Forbidden: pod updates may not add or remove containers"]
+    );
 }
 
 #[test]
@@ -134,7 +145,9 @@ fn a_workload_selects_the_pods_it_makes() {
     check(
         "deployments.apps",
         deployment(web.clone(), doc!({"app": "api"})),
-        &[r#"spec.template.metadata.labels: Invalid value: {"app":"api"}: `selector` does not match template `labels`"#],
+        &[
+            r#"spec.template.metadata.labels: Invalid value: {"app":"api"}: `selector` does not match template `labels`"#,
+        ],
     );
     check(
         "deployments.apps",
@@ -142,8 +155,12 @@ fn a_workload_selects_the_pods_it_makes() {
         &["spec.selector: Invalid value: {}: empty selector is invalid for deployment"],
     );
     let key = ObjectKey::new("deployments.apps", "shop", "web");
-    let (old, new) = (deployment(web, doc!({"app": "web"})), deployment(doc!({"matchLabels": {"a": "b"}}), doc!({"a": "b"})));
-    assert_eq!(said(&update(&key, &new, &old)), [r#"spec.selector: Invalid value: {"matchLabels":{"a":"b"}}: field is immutable"#]);
+    let (old, new) =
+        (deployment(web, doc!({"app": "web"})), deployment(doc!({"matchLabels": {"a": "b"}}), doc!({"a": "b"})));
+    assert_eq!(
+        said(&update(&key, &new, &old)),
+        [r#"spec.selector: Invalid value: {"matchLabels":{"a":"b"}}: field is immutable"#]
+    );
 }
 
 #[test]
@@ -162,7 +179,15 @@ fn a_schedule_is_read_as_the_real_parser_reads_it() {
             "schedule": (schedule), "concurrencyPolicy": "Allow", "jobTemplate": {"spec": {"template": (template)}},
         }});
         let want = format!("spec.schedule: Invalid value: {}: {why}", Value::from(schedule).to_json());
-        check("cronjobs.batch", job, if why.is_empty() { &[] } else { std::slice::from_ref(&want) }.iter().map(String::as_str).collect::<Vec<_>>().as_slice());
+        check(
+            "cronjobs.batch",
+            job,
+            if why.is_empty() { &[] } else { std::slice::from_ref(&want) }
+                .iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .as_slice(),
+        );
     }
 }
 
@@ -181,13 +206,11 @@ fn the_rules_of_a_cluster_have_forms_too() {
     check(
         "networkpolicies.networking.k8s.io",
         doc!({"spec": {"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["192.168.0.0/16"]}}]}]}}),
-        &[r#"spec.egress[0].to[0].ipBlock.except[0]: Invalid value: "192.168.0.0/16": must be a strict subset of `cidr`"#],
+        &[
+            r#"spec.egress[0].to[0].ipBlock.except[0]: Invalid value: "192.168.0.0/16": must be a strict subset of `cidr`"#,
+        ],
     );
-    check(
-        "configmaps",
-        doc!({"data": {"..": "x"}}),
-        &[r#"data[..]: Invalid value: "..": must not be '..'"#],
-    );
+    check("configmaps", doc!({"data": {"..": "x"}}), &[r#"data[..]: Invalid value: "..": must not be '..'"#]);
     check(
         "poddisruptionbudgets.policy",
         doc!({"spec": {"minAvailable": "150%"}}),
@@ -211,7 +234,9 @@ fn names_have_the_form_of_their_kind() {
 
 #[test]
 fn what_is_hidden_or_said_twice_is_warned_of() {
-    let pod = with(doc!({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}], "ports": [{"containerPort": 80}, {"containerPort": 80}]}));
+    let pod = with(
+        doc!({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}], "ports": [{"containerPort": 80}, {"containerPort": 80}]}),
+    );
     assert_eq!(
         warnings(&ObjectKey::new("pods", "shop", "a"), &pod),
         [

@@ -177,11 +177,17 @@ fn iscsi(at: &At<'_>, faults: &mut Faults) {
         let text = name.text();
         let dated = text.strip_prefix("iqn.").and_then(|rest| rest.split_once(':')).is_some_and(|(domain, target)| {
             let date = domain.as_bytes();
-            let digits = |range: std::ops::Range<usize>| date.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit));
-            digits(0..4) && date.get(4) == Some(&b'-') && digits(5..7) && date.get(7) == Some(&b'.') && !target.is_empty()
+            let digits =
+                |range: std::ops::Range<usize>| date.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit));
+            digits(0..4)
+                && date.get(4) == Some(&b'-')
+                && digits(5..7)
+                && date.get(7) == Some(&b'.')
+                && !target.is_empty()
         });
         let numbered = ["eui.", "naa."].iter().any(|prefix| {
-            text.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+            text.strip_prefix(prefix)
+                .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_hexdigit()))
         });
         if !dated && !numbered {
             faults.invalid(&name, "must be valid format");
@@ -225,7 +231,11 @@ fn told(items: &At<'_>, faults: &mut Faults) {
             (true, false) => resource_ref(&resource, true, faults),
             (true, true) => faults.required(&field, "one of fieldRef and resourceFieldRef is required"),
             (false, false) => {
-                faults.invalid_as(&item, &quote("resource"), "fieldRef and resourceFieldRef can not be specified simultaneously");
+                faults.invalid_as(
+                    &item,
+                    &quote("resource"),
+                    "fieldRef and resourceFieldRef can not be specified simultaneously",
+                );
             }
         }
         mode(&item.field("mode"), faults);
