@@ -81,22 +81,11 @@ impl Quantity {
         let mantissa: i128 = format!("0{whole}{fraction}").parse().ok()?;
         // The amount is mantissa × scale ÷ divisor; in thousandths, rounded away from zero.
         let places = u32::try_from(fraction.len()).ok()?;
-        let mut divisor = 10_i128.checked_pow(places)?;
-        let (mut scale, family) = suffix_scale(suffix)?;
-        match scale.checked_mul(1000) {
-            Some(more) if !matches!(suffix, "n" | "u" | "m") => scale = more,
-            _ => {
-                let finer = match suffix {
-                    "n" => 1_000_000,
-                    "u" => 1000,
-                    _ => 1,
-                };
-                divisor = divisor.checked_mul(finer)?;
-                scale = 1;
-            }
-        }
-        let scaled = mantissa.checked_mul(scale)?;
-        let milli = scaled / divisor + i128::from(scaled % divisor != 0);
+        let (scale, divisor, family) = suffix_scale(suffix)?;
+        let divisor = 10_i128.checked_pow(places)?.checked_mul(divisor)?;
+        let scaled = mantissa.checked_mul(scale).and_then(|scaled| scaled.checked_mul(1000));
+        let milli = scaled.map_or(MILLI_MAX, |scaled| scaled / divisor + i128::from(scaled % divisor != 0));
+        let milli = milli.min(MILLI_MAX);
         Some(Self { milli: if negative { -milli } else { milli }, family })
     }
 
@@ -118,18 +107,24 @@ impl Quantity {
     }
 }
 
-fn suffix_scale(suffix: &str) -> Option<(i128, Family)> {
+/// The largest amount there is: what is larger is cut to it, as the real server does.
+const MILLI_MAX: i128 = i64::MAX as i128 * 1000;
+
+/// What a suffix multiplies by, and divides by.
+fn suffix_scale(suffix: &str) -> Option<(i128, i128, Family)> {
     if let Some(power) = BINARY.iter().position(|have| *have == suffix).filter(|power| *power > 0) {
-        return Some((1024_i128.pow(u32::try_from(power).ok()?), Family::Binary));
+        return Some((1024_i128.pow(u32::try_from(power).ok()?), 1, Family::Binary));
     }
     if let Some(power) = DECIMAL.iter().position(|have| *have == suffix).filter(|power| *power > 0) {
-        return Some((1000_i128.pow(u32::try_from(power - 1).ok()?), Family::Decimal));
+        return Some((1000_i128.pow(u32::try_from(power - 1).ok()?), 1, Family::Decimal));
     }
-    if matches!(suffix, "n" | "u" | "m") {
-        return Some((1, Family::Decimal));
+    if let Some(power) = ["m", "u", "n"].iter().position(|have| *have == suffix) {
+        return Some((1, 1000_i128.pow(u32::try_from(power + 1).ok()?), Family::Decimal));
     }
-    let exponent: u32 = suffix.strip_prefix(['e', 'E'])?.trim_start_matches('+').parse().ok()?;
-    Some((10_i128.checked_pow(exponent)?, Family::Exponent))
+    let exponent: i32 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
+    let power = 10_i128.checked_pow(exponent.unsigned_abs())?;
+    let (scale, divisor) = if exponent < 0 { (1, power) } else { (power, 1) };
+    Some((scale, divisor, Family::Exponent))
 }
 
 impl PartialEq for Quantity {
@@ -238,6 +233,9 @@ mod tests {
             ("1024Mi", 1024 * 1024 * 1024 * 1000, "1Gi"),
             ("0.5Gi", 512 * 1024 * 1024 * 1000, "512Mi"),
             ("2e3", 2_000_000, "2e3"),
+            ("5e-3", 5, "5e-3"),
+            ("-585472147.6e-6", -585_473, "-585473e-3"),
+            ("1e38", i128::from(i64::MAX) * 1000, "9223372036854775807"),
             ("100n", 1, "1m"),
             ("0", 0, "0"),
             ("-1", -1000, "-1"),
@@ -249,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_is_no_quantity_is_none() {
-        for text in ["", "m", "1x", "one", "1ki"] {
+        for text in ["", "m", "1x", "one", "1ki", "1e", "1e++3"] {
             assert!(Quantity::parse(text).is_none(), "{text}");
         }
     }

@@ -156,7 +156,9 @@ impl Archive {
         self.scan(&mut |row| match serde_json::from_str::<Entry>(&row.body) {
             Ok(entry) => each(row.seq, row.at, row.case.parse().ok().as_ref(), &entry),
             Err(error) => {
-                broken.get_or_insert(Break { seq: row.seq, what: format!("it cannot be read: {error}") });
+                // The message quotes what stands there.
+                let what = plain(&format!("it cannot be read: {error}"));
+                broken.get_or_insert(Break { seq: row.seq, what });
             }
         })?;
         broken.map_or(Ok(()), Err)

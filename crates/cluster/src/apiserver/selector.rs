@@ -221,9 +221,22 @@ fn value_of(resource: &Resource, object: &Value, name: &str) -> String {
     }
 }
 
+/// A value as it stands in a selector: what would end it, or the selector's next term begin, is escaped.
+pub(crate) fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace(',', "\\,").replace('=', "\\=")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_is_escaped_is_read_as_it_was() {
+        for value in ["a", r"a,status.phase=x", r"\", r"a\,b\=c", "==", ","] {
+            let parsed = FieldSelector::parse(&format!("metadata.name={}", escape(value))).unwrap();
+            assert_eq!((parsed.name(), parsed.0.len()), (Some(value), 1));
+        }
+    }
 
     #[test]
     fn field_selectors_are_split_at_bare_commas_only() {

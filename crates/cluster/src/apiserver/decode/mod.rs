@@ -21,6 +21,7 @@ mod query;
 pub(crate) mod syntax;
 
 use super::call::{Call, Options, Subject, User, Verb};
+use super::selector;
 use super::status::Status;
 use crate::json::Parsed;
 use crate::schema::{Resource, Schema, Subresource};
@@ -97,7 +98,7 @@ pub fn decode(schema: &Schema, request: &Request<'_>) -> Result<Call, Status> {
     if watch_path && !call.on.name.is_empty() {
         // A watch of one object is one of the collection that selects it.
         let name = std::mem::take(&mut call.on.name);
-        call.options.field_selector = Some(format!("metadata.name={name}"));
+        call.options.field_selector = Some(format!("metadata.name={}", selector::escape(&name)));
     }
     let content_type = request.header("content-type")?;
     let deletes = matches!(call.verb, Verb::Delete | Verb::DeleteCollection);
