@@ -128,7 +128,9 @@ pub fn encode_call(call: &Call) -> Outgoing {
         }
         headers.extend(user.groups.iter().map(|group| ("impersonate-group".to_owned(), group.clone())));
         for (key, values) in &user.extra {
-            headers.extend(values.iter().map(|value| (format!("impersonate-extra-{key}"), value.clone())));
+            // What a header's name cannot hold is escaped, and names are in lower case.
+            let name = format!("impersonate-extra-{}", escape(key).to_ascii_lowercase());
+            headers.extend(values.iter().map(|value| (name.clone(), value.clone())));
         }
     }
     let body = match call.verb {
