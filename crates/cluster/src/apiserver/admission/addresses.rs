@@ -5,6 +5,9 @@
 
 use std::collections::BTreeSet;
 
+use super::Write;
+use crate::apiserver::Status;
+use crate::apiserver::status::Cause;
 use crate::apiserver::defaults::{needs_address, needs_health_port, needs_node_ports};
 use crate::cluster::Cluster;
 use crate::value::Value;
@@ -18,8 +21,11 @@ const NODE_PORTS: std::ops::Range<i64> = 30_000..32_768;
 /// Addresses of Services: 10.96.0.0/16, the first of it kept for those who ask by number.
 const ADDRESSES: std::ops::Range<i64> = 256..65_535;
 
-/// Gives a Service what it needs and has not.
-pub(super) fn hand_out(cluster: &mut Cluster, service: &mut Value) {
+/// Gives a Service what it needs and has not; or says why it cannot have what it asks for.
+pub(super) fn hand_out(cluster: &mut Cluster, write: Write<'_>, service: &mut Value) -> Result<(), Status> {
+    if let Some(cause) = refused(cluster, write, service) {
+        return Err(Status::invalid("", "Service", &write.key.name, &[cause]));
+    }
     if needs_address(service) && service.at(&["spec", "clusterIP"]).is_empty() {
         let taken = |cluster: &Cluster, address: &str| {
             cluster.list("services", None).any(|(_, other)| other.at(&["spec", "clusterIP"]) == address)
@@ -49,6 +55,66 @@ pub(super) fn hand_out(cluster: &mut Cluster, service: &mut Value) {
             service.set(&["spec", "healthCheckNodePort"], number);
         }
     }
+    Ok(())
+}
+
+/// What of a Service this cluster cannot give: addresses of another family or range, ports that are no node's or taken.
+fn refused(cluster: &Cluster, write: Write<'_>, service: &Value) -> Option<Cause> {
+    let spec = service.at(&["spec"]);
+    let fault = |field: String, value: &Value, why: &str| {
+        Some(Cause { reason: "FieldValueInvalid", message: format!("Invalid value: {value}: {why}"), field })
+    };
+    let headless = spec.at(&["clusterIP"]) == "None";
+    if needs_address(service) && !(headless && spec.at(&["selector"]).is_empty()) {
+        let policy = spec.at(&["ipFamilyPolicy"]);
+        if policy == "RequireDualStack" {
+            return fault("spec.ipFamilyPolicy".into(), policy, "this cluster is not configured for dual-stack services");
+        }
+        for (index, family) in spec.at(&["ipFamilies"]).items().iter().enumerate() {
+            if family != "IPv4" {
+                return fault(format!("spec.ipFamilies[{index}]"), family, "not configured on this cluster");
+            }
+        }
+    }
+    let old = |path: &[&str]| write.old.map(|old| old.at(path));
+    let asked = spec.at(&["clusterIP"]);
+    let own = old(&["spec", "clusterIP"]) == Some(asked);
+    if let Ok(address) = asked.str_or_empty().parse::<std::net::Ipv4Addr>()
+        && !own
+        && write.is_create()
+    {
+        let list = Value::from(vec![asked.clone()]);
+        let failed = |why: &str| fault("spec.clusterIPs".into(), &list, &format!("failed to allocate IP {address}: {why}"));
+        if address.octets().get(..2) != Some(&[10, 96]) {
+            return failed("the provided network does not match the current range");
+        }
+        if cluster.list("services", None).any(|(_, other)| other.at(&["spec", "clusterIP"]) == asked) {
+            return failed("provided IP is already allocated");
+        }
+    }
+    if !needs_node_ports(service) {
+        return None;
+    }
+    let taken = node_ports(cluster);
+    let had = |number: i64| {
+        let ports = old(&["spec", "ports"]).map(Value::items).unwrap_or_default();
+        ports.iter().any(|port| port.at(&["nodePort"]).as_int() == Some(number))
+    };
+    for (index, port) in spec.at(&["ports"]).items().iter().enumerate() {
+        let field = || format!("spec.ports[{index}].nodePort");
+        let value = port.at(&["nodePort"]);
+        match value.as_int().filter(|number| *number != 0 && !had(*number)) {
+            Some(number) if !NODE_PORTS.contains(&number) => {
+                let why = "provided port is not in the valid range. The range of valid ports is 30000-32767";
+                return fault(field(), value, why);
+            }
+            Some(number) if taken.contains(&number) => {
+                return fault(field(), value, "provided port is already allocated");
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 fn address(number: i64) -> String {

@@ -59,10 +59,7 @@ impl Write<'_> {
 /// What a plugin refuses because what it would fill in is not there, or because it was said and may not be.
 pub(super) fn mutate(cluster: &mut Cluster, write: Write<'_>, object: &mut Value) -> Result<(), Status> {
     if !write.is_create() {
-        if write.key.is("services") {
-            addresses::hand_out(cluster, object);
-        }
-        return Ok(());
+        return if write.key.is("services") { addresses::hand_out(cluster, write, object) } else { Ok(()) };
     }
     match write.key.resource.as_str() {
         "pods" => {
@@ -80,7 +77,7 @@ pub(super) fn mutate(cluster: &mut Cluster, write: Write<'_>, object: &mut Value
         "persistentvolumes" => storage::protect(object, "kubernetes.io/pv-protection"),
         "volumeattributesclasses.storage.k8s.io" => storage::protect(object, "kubernetes.io/vac-protection"),
         "ingresses.networking.k8s.io" => storage::ingress_class(cluster, object),
-        "services" => addresses::hand_out(cluster, object),
+        "services" => addresses::hand_out(cluster, write, object)?,
         _ => {}
     }
     Ok(())
@@ -109,11 +106,15 @@ pub(super) fn warnings(cluster: &Cluster, write: Write<'_>, object: &Value) -> V
 /// Refuses to let go of what the cluster cannot be without.
 ///
 /// # Errors
-/// If it is one of the namespaces that the API server makes for itself.
+/// If it is one of the namespaces or priority classes that the API server makes for itself.
 pub(super) fn delete(key: &ObjectKey) -> Result<(), Status> {
     let immortal = matches!(key.name.as_str(), "default" | "kube-system" | "kube-public");
     if key.is("namespaces") && immortal {
         return Err(Status::forbidden(&key.resource, &key.name, "this namespace may not be deleted"));
+    }
+    if key.is("priorityclasses.scheduling.k8s.io") && key.name.starts_with("system-") {
+        let why = "this is a system priority class and cannot be deleted";
+        return Err(Status::forbidden(&key.resource, &key.name, why));
     }
     Ok(())
 }

@@ -279,6 +279,11 @@ fn deployment(object: &mut Value) {
 
 fn stateful_set(object: &mut Value) {
     rolling(object, "updateStrategy", &[("partition", 0.into())]);
+    // Behind a feature gate that is off: what a client says of it is dropped.
+    let gated = &["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"];
+    if object.find(gated).is_some() {
+        object.remove(gated);
+    }
 }
 
 fn daemon_set(object: &mut Value) {

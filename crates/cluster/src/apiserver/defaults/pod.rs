@@ -47,9 +47,11 @@ types! {
     PORT { "protocol" = "TCP"; }
     VARIABLE {} [
         "valueFrom"."fieldRef" => FIELD_REF;
+        "valueFrom"."resourceFieldRef" => RESOURCE_REF;
         "valueFrom"."fileKeyRef" => FILE_KEY_REF;
     ]
     FIELD_REF { "apiVersion" = "v1"; }
+    RESOURCE_REF { "divisor" = "0"; }
     FILE_KEY_REF { "optional" = false; }
     PROBE: probe {} [
         "httpGet" => HTTP;
@@ -79,6 +81,7 @@ types! {
     ]
     FILE {} [
         "fieldRef" => FIELD_REF;
+        "resourceFieldRef" => RESOURCE_REF;
     ]
     PROJECTED { "defaultMode" = 420; } [
         "sources" => PROJECTION;

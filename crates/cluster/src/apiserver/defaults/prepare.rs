@@ -3,6 +3,7 @@
 //! Knows: the fields of built-in kinds that follow from the object itself, or from what it was.
 //! Does not know: the cluster, or what every kind has (names, uids, generations): the registry writes those.
 
+use super::change;
 use super::quality::quality;
 use super::service;
 use crate::doc;
@@ -15,6 +16,10 @@ const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 pub(in crate::apiserver) fn prepare_create(resource: &str, object: &mut Value) {
     match resource {
         "pods" => {
+            if object.at(&["spec", "terminationGracePeriodSeconds"]).as_int().is_some_and(|seconds| seconds < 0) {
+                object.set(&["spec", "terminationGracePeriodSeconds"], 1);
+            }
+            select_own_labels(object);
             let class = quality(object);
             object.set(&["status"], doc!({"phase": "Pending", "qosClass": (class)}));
         }
@@ -24,6 +29,11 @@ pub(in crate::apiserver) fn prepare_create(resource: &str, object: &mut Value) {
             }
             object.set(&["status"], doc!({"phase": "Active"}));
         }
+        "persistentvolumes" => {
+            let now = object.at(&["metadata", "creationTimestamp"]).clone();
+            object.set(&["status"], doc!({"phase": "Pending", "lastPhaseTransitionTime": (now)}));
+        }
+        "nodes" => one_range_of_many(object),
         "services" => {
             service::families(object);
             object.set(&["status"], doc!({"loadBalancer": {}}));
@@ -47,6 +57,36 @@ pub(in crate::apiserver) fn prepare_update(resource: &str, object: &mut Value, o
             }
         }
         _ => {}
+    }
+}
+
+/// Terms that are to hold for pods with the same value of some labels name the values, which are this pod's.
+fn select_own_labels(pod: &mut Value) {
+    let labels = pod.labels().clone();
+    let add = |term: &mut Value| {
+        for (field, operator) in [("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn")] {
+            for key in term.at(&[field]).clone().items() {
+                if let Some(value) = labels.get(key.str_or_empty()) {
+                    let requirement = doc!({"key": (key), "operator": (operator), "values": [(value)]});
+                    term.make(&["labelSelector", "matchExpressions"]).array().push(requirement);
+                }
+            }
+        }
+    };
+    change(pod, &["spec", "topologySpreadConstraints"], add);
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        change(pod, &["spec", "affinity", kind, "requiredDuringSchedulingIgnoredDuringExecution"], add);
+        change(pod, &["spec", "affinity", kind, "preferredDuringSchedulingIgnoredDuringExecution"], |term| {
+            change(term, &["podAffinityTerm"], add);
+        });
+    }
+}
+
+/// `podCIDR` is the first of `podCIDRs`; of two that differ, the one counts.
+fn one_range_of_many(node: &mut Value) {
+    let one = node.at(&["spec", "podCIDR"]).clone();
+    if !one.is_empty() && node.at(&["spec", "podCIDRs"]).items().first() != Some(&one) {
+        node.set(&["spec", "podCIDRs"], vec![one]);
     }
 }
 

@@ -51,7 +51,6 @@ pub(super) fn check(root: &At<'_>, faults: &mut Faults) {
     distinct(&ports, kind, faults);
     balancer(&spec, kind, faults);
     traffic(&spec, kind, faults);
-    families(&spec, headless, faults);
 }
 
 fn service_ports(ports: &At<'_>, faults: &mut Faults) {
@@ -98,9 +97,6 @@ fn distinct(ports: &At<'_>, kind: &str, faults: &mut Faults) {
                 faults.forbidden(&node, "may not be used when `type` is 'ClusterIP'");
             } else if !on_nodes.insert((protocol, number)) {
                 faults.duplicate(&node);
-            } else if !(30_000..32_768).contains(&number) {
-                let why = "provided port is not in the valid range. The range of valid ports is 30000-32767";
-                faults.invalid(&node, why);
             }
         }
         let number = it.field("port").number().unwrap_or(0);
@@ -179,30 +175,6 @@ fn traffic(spec: &At<'_>, kind: &str, faults: &mut Faults) {
         faults.one_of(&inner, &["Cluster", "Local"]);
     }
     faults.one_of(&spec.field("trafficDistribution"), &["PreferClose", "PreferSameZone", "PreferSameNode"]);
-}
-
-/// This cluster has addresses of one family.
-fn families(spec: &At<'_>, headless: bool, faults: &mut Faults) {
-    if headless && spec.field("selector").value.is_empty() {
-        return;
-    }
-    let policy = spec.field("ipFamilyPolicy");
-    if policy.text() == "RequireDualStack" {
-        faults.invalid(&policy, "this cluster is not configured for dual-stack services");
-        return;
-    }
-    for family in spec.field("ipFamilies").items() {
-        if family.text() != "IPv4" {
-            faults.invalid(&family, "not configured on this cluster");
-        }
-    }
-    let addresses = spec.field("clusterIPs");
-    for address in addresses.value.items().iter().map(Value::str_or_empty) {
-        if address != "None" && !address.starts_with("10.96.") && address.parse::<std::net::Ipv4Addr>().is_ok() {
-            let why = format!("failed to allocate IP {address}: the provided network does not match the current range");
-            faults.invalid(&addresses, &why);
-        }
-    }
 }
 
 /// What may not change in a Service.
