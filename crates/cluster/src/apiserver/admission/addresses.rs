@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use super::Write;
 use crate::apiserver::Status;
-use crate::apiserver::status::Cause;
 use crate::apiserver::defaults::{needs_address, needs_health_port, needs_node_ports};
+use crate::apiserver::status::Cause;
 use crate::cluster::Cluster;
 use crate::value::Value;
 
@@ -68,7 +68,11 @@ fn refused(cluster: &Cluster, write: Write<'_>, service: &Value) -> Option<Cause
     if needs_address(service) && !(headless && spec.at(&["selector"]).is_empty()) {
         let policy = spec.at(&["ipFamilyPolicy"]);
         if policy == "RequireDualStack" {
-            return fault("spec.ipFamilyPolicy".into(), policy, "this cluster is not configured for dual-stack services");
+            return fault(
+                "spec.ipFamilyPolicy".into(),
+                policy,
+                "this cluster is not configured for dual-stack services",
+            );
         }
         for (index, family) in spec.at(&["ipFamilies"]).items().iter().enumerate() {
             if family != "IPv4" {
@@ -84,7 +88,8 @@ fn refused(cluster: &Cluster, write: Write<'_>, service: &Value) -> Option<Cause
         && write.is_create()
     {
         let list = Value::from(vec![asked.clone()]);
-        let failed = |why: &str| fault("spec.clusterIPs".into(), &list, &format!("failed to allocate IP {address}: {why}"));
+        let failed =
+            |why: &str| fault("spec.clusterIPs".into(), &list, &format!("failed to allocate IP {address}: {why}"));
         if address.octets().get(..2) != Some(&[10, 96]) {
             return failed("the provided network does not match the current range");
         }

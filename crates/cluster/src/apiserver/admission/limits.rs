@@ -61,7 +61,8 @@ fn give(container: &mut Value, kind: &str, range: &Value, field: &str) -> Vec<St
 /// Refuses what is out of range.
 pub(super) fn check(cluster: &Cluster, write: Write<'_>, object: &Value) -> Result<(), Status> {
     let claim = write.key.is("persistentvolumeclaims");
-    if !claim && !(write.key.is("pods") && write.is_create()) {
+    let new_pod = write.key.is("pods") && write.is_create();
+    if !claim && !new_pod {
         return Ok(());
     }
     for range in ranges(cluster, write) {

@@ -84,10 +84,11 @@ fn admit(
         return Ok(None);
     }
     let name = &key.name;
-    if write.key.is("pods") && write.is_create() {
-        if let Some(missing) = unsaid(&hard, object) {
-            return Err(write.forbidden(&format!("failed quota: {name}: must specify {missing}")));
-        }
+    if write.key.is("pods")
+        && write.is_create()
+        && let Some(missing) = unsaid(&hard, object)
+    {
+        return Err(write.forbidden(&format!("failed quota: {name}: must specify {missing}")));
     }
     let asked: Amounts = more.iter().filter(|(name, _)| hard.contains_key(*name)).map(clone).collect();
     if asked.is_empty() {

@@ -25,20 +25,22 @@ pub(super) fn protect(object: &mut Value, finalizer: &str) {
 /// `DefaultStorageClass`; an empty name is a choice too.
 pub(super) fn class(cluster: &Cluster, claim: &mut Value) {
     let old_way = claim.annotation("volume.beta.kubernetes.io/storage-class").is_some();
-    if claim.find(&["spec", "storageClassName"]).is_none() && !old_way {
-        if let Some(name) = default_class(cluster, STORAGE_CLASSES, DEFAULT_STORAGE) {
-            claim.set(&["spec", "storageClassName"], name);
-        }
+    if claim.find(&["spec", "storageClassName"]).is_none()
+        && !old_way
+        && let Some(name) = default_class(cluster, STORAGE_CLASSES, DEFAULT_STORAGE)
+    {
+        claim.set(&["spec", "storageClassName"], name);
     }
 }
 
 /// `DefaultIngressClass`
 pub(super) fn ingress_class(cluster: &Cluster, ingress: &mut Value) {
     let old_way = ingress.annotation("kubernetes.io/ingress.class").is_some();
-    if ingress.find(&["spec", "ingressClassName"]).is_none() && !old_way {
-        if let Some(name) = default_class(cluster, "ingressclasses.networking.k8s.io", DEFAULT_INGRESS) {
-            ingress.set(&["spec", "ingressClassName"], name);
-        }
+    if ingress.find(&["spec", "ingressClassName"]).is_none()
+        && !old_way
+        && let Some(name) = default_class(cluster, "ingressclasses.networking.k8s.io", DEFAULT_INGRESS)
+    {
+        ingress.set(&["spec", "ingressClassName"], name);
     }
 }
 

@@ -214,3 +214,27 @@ fn the_clusters_own_namespaces_stay() {
     assert!(delete(&ObjectKey::new("namespaces", "", "kube-system")).is_err());
     assert!(delete(&ObjectKey::new("namespaces", "", "shop")).is_ok());
 }
+
+#[test]
+fn a_service_is_refused_what_the_cluster_cannot_give() {
+    for (spec, why) in [
+        (
+            doc!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 80}]}),
+            "spec.ports[0].nodePort: Invalid value: 80: provided port is not in the valid range. The range of valid ports is 30000-32767",
+        ),
+        (
+            doc!({"clusterIP": "1.2.3.4", "ports": [{"port": 80}]}),
+            r#"spec.clusterIPs: Invalid value: ["1.2.3.4"]: failed to allocate IP 1.2.3.4: the provided network does not match the current range"#,
+        ),
+        (
+            doc!({"ipFamilies": ["IPv6"], "ports": [{"port": 80}]}),
+            r#"spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster"#,
+        ),
+    ] {
+        let mut cluster = testing::cluster(&[]);
+        let service = doc!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"}, "spec": (spec),
+        });
+        assert_eq!(make(&mut cluster, "services", service), Err(format!("Service \"web\" is invalid: {why}")));
+    }
+}

@@ -26,10 +26,13 @@ use crate::value::Value;
 /// Keys from one value down to another.
 type Path = &'static [&'static str];
 
+/// What stands at a path where nothing does.
+type Missing = (Path, fn() -> Value);
+
 /// What is filled in in one type of the API, wherever it stands.
 struct Type {
     /// Values for paths that have none.
-    values: &'static [(Path, fn() -> Value)],
+    values: &'static [Missing],
     /// Types below this one. A path to a list means each of its elements; one that leads nowhere is passed over.
     parts: &'static [(Path, &'static Self)],
     /// What depends on other fields. Runs after `values`, before `parts`.
@@ -71,7 +74,7 @@ fn fill(kind: &Type, object: &mut Value) {
 /// Sets what stands at the end of a path if nothing does. To Go, text that is empty is absent.
 fn set_missing(object: &mut Value, path: &[&str], value: impl FnOnce() -> Value) {
     let have = object.at(path);
-    if have.is_null() || have == "" {
+    if have.is_null() || have.as_str().is_some_and(str::is_empty) {
         let value = value();
         if value != *have {
             object.set(path, value);

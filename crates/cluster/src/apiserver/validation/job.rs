@@ -280,7 +280,7 @@ fn parse_range(text: &str, least: u32, most: u32, words: &[&str]) -> Result<(), 
     if start > end {
         return Err(format!("beginning of range ({start}) beyond end of range ({end}): {text}"));
     }
-    match step.map(|step| number(step)).transpose()? {
+    match step.map(number).transpose()? {
         Some(0) => Err(format!("step of range should be a positive number: {text}")),
         _ => Ok(()),
     }

@@ -207,8 +207,7 @@ pub(super) fn is_within(inner: (IpAddr, u8), outer: (IpAddr, u8)) -> bool {
     };
     let same_family = inner.0.is_ipv4() == outer.0.is_ipv4();
     let apart = bits(inner.0) ^ bits(outer.0);
-    let shared = u32::try_from(apart.leading_zeros()).unwrap_or(0);
-    same_family && inner.1 > outer.1 && shared >= u32::from(outer.1)
+    same_family && inner.1 > outer.1 && apart.leading_zeros() >= u32::from(outer.1)
 }
 
 /// Addresses that cannot be an endpoint's.
