@@ -151,6 +151,9 @@ pub struct Flow {
     /// One end is outside of everything that the operator runs.
     #[serde(default)]
     pub outside: bool,
+    /// The ends do not belong together: they lie in different namespaces, accounts, or one of them outside.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign: bool,
 }
 
 record! {

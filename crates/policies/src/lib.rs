@@ -16,6 +16,7 @@ mod guards;
 mod latent_danger;
 mod privilege;
 mod protected;
+mod reach;
 mod session_budget;
 mod signature;
 
@@ -34,6 +35,7 @@ pub use guards::Guards;
 pub use latent_danger::LatentDanger;
 pub use privilege::Privileges;
 pub use protected::Protected;
+pub use reach::Reach;
 pub use session_budget::SessionBudget;
 pub use signature::Signature;
 
@@ -64,6 +66,7 @@ impl Pack {
             Box::new(Capacity),
             Box::new(self.protected),
             Box::new(Privileges),
+            Box::new(Reach),
             Box::new(Guards),
             Box::new(LatentDanger),
             Box::new(self.blast_radius),

@@ -102,7 +102,7 @@ fn services(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) {
 }
 
 /// What a service gets and what one of its endpoints serves, if its annotations say so.
-fn load(service: &Value) -> Option<Load> {
+pub(super) fn load(service: &Value) -> Option<Load> {
     let number = |key| service.annotation(key).and_then(|text| text.parse::<f64>().ok()).map(Decimal::from_f64);
     let gets = number(GETS)?;
     let each = number(SERVES).map_or_else(Range::unknown, Range::exact);

@@ -14,15 +14,27 @@
 //! | `privilege` | who may do what |
 //! | `guards` | what protected something and no longer does |
 //! | `hazards` | what shows in no count: dangling references, pods that could not start again |
+//! | `routing` | requests that go elsewhere, or to nobody |
+//! | `upkeep` | what can no longer be replaced, drained, renewed, deleted or scaled |
+//! | `definitions` | what custom resources lose with their definition |
+//! | `programs` | what would run by itself, and what it would do |
+//! | `reach` | who reaches whom over the network |
+//! | `templates` | what workloads are made of, for all of these |
 //! | `blast` | how much of the whole is touched |
 
 pub(crate) mod availability;
 mod blast;
 pub(crate) mod data;
+mod definitions;
 mod guards;
 mod hazards;
 mod ledger;
 mod privilege;
+mod programs;
+mod reach;
+mod routing;
+mod templates;
+mod upkeep;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -65,8 +77,13 @@ pub(crate) fn read(run: &Run<'_>) -> Effect {
     availability::read(run, &ledger, &mut forecast);
     data::read(&ledger, &mut forecast);
     privilege::read(&ledger, &mut forecast);
+    reach::read(&ledger, &mut forecast);
     guards::read(&ledger, &mut forecast);
     hazards::read(&ledger, &mut forecast);
+    routing::read(&ledger, &mut forecast);
+    upkeep::read(run, &ledger, &mut forecast);
+    definitions::read(&ledger, &mut forecast);
+    programs::read(&ledger, &mut forecast);
     let objects = ledger.objects(run.named);
     forecast.reversibility = reversibility(&ledger, &forecast);
     blast::read(&ledger, &objects, &mut forecast);
