@@ -33,6 +33,9 @@ record! {
         workloads: BTreeMap<ObjectRef, Workload> => "workloads",
         /// Pods (or tasks) that have no place to run at the horizon, beyond those that had none before.
         pods_unschedulable: Range<u64> => "podsUnschedulable",
+        /// Of these, as many as live on leftovers: they come after everything else and throw nothing out, so that they
+        /// are meant to wait.
+        pods_content: u64 => "podsContent",
         /// Running things that are thrown out to make room.
         preempted: Among<ObjectRef> => "preempted",
         /// Volumes, buckets, tables whose data exists nowhere afterwards.
@@ -92,6 +95,8 @@ record! {
         below_seconds: Range<Decimal> => "belowSeconds",
         /// What it has to carry, if anybody knows.
         load: Option<Load> => "load",
+        /// Never more of its endpoints were missing than a disruption budget for them allowed when the action came.
+        within_budget: bool => "withinBudget",
     }
 }
 
@@ -433,6 +438,7 @@ impl Default for Forecast {
             services: BTreeMap::new(),
             workloads: BTreeMap::new(),
             pods_unschedulable: Range::default(),
+            pods_content: 0,
             preempted: Among::none(),
             volumes_lost: Among::none(),
             claims_deleted: Among::none(),
@@ -460,6 +466,7 @@ impl Service {
             wanted: None,
             below_seconds: Range::default(),
             load: None,
+            within_budget: false,
         }
     }
 

@@ -29,7 +29,7 @@ impl ActionPolicy for Capacity {
                 let names = listed(forecast.preempted.iter().map(|(object, _)| object));
                 return Ok(thrown_out.because(format!("{names} would be thrown out to make room")));
             }
-            match forecast.pods_unschedulable.at_most(0) {
+            match forecast.pods_unschedulable.at_most(forecast.pods_content) {
                 Finding::Passes => Ok(Opinion::Abstain),
                 // Replicas that wait do no harm by waiting; a person decides whether they are worth asking for.
                 _ => Ok(Opinion::hold(format!("{} replicas would find no place to run", forecast.pods_unschedulable))),

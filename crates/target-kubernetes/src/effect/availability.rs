@@ -83,6 +83,7 @@ fn services(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) {
             wanted: None,
             below_seconds: Range::exact(seconds(service.below)),
             load: load(object),
+            within_budget: budget_allows(run.before, &key, object) >= service.before.saturating_sub(service.min),
         };
         forecast.services.insert(format!("{namespace}/{name}"), record);
     }
@@ -99,6 +100,23 @@ fn services(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) {
             service.below_seconds = Range::exact(seconds(run.horizon));
         }
     }
+}
+
+/// How many of a service's pods its disruption budgets let go at once; none if some pod has no budget.
+fn budget_allows(cluster: &Cluster, key: &ObjectKey, service: &Value) -> u64 {
+    let selector = service.at(&["spec", "selector"]);
+    if selector.is_empty() {
+        return 0;
+    }
+    let selected = |(_, pod): &(&ObjectKey, &Value)| cluster::labels::matches_map(selector, pod.labels());
+    let pods: Vec<&Value> = cluster.list("pods", Some(&key.namespace)).filter(selected).map(|(_, pod)| pod).collect();
+    let budgets = cluster.list(BUDGETS, Some(&key.namespace)).filter(|(_, budget)| {
+        pods.iter().all(|pod| cluster::labels::matches(budget.at(&["spec", "selector"]), pod.labels()))
+    });
+    budgets
+        .filter_map(|(_, budget)| budget.at(&["status", "disruptionsAllowed"]).as_int())
+        .min()
+        .map_or(0, |allowed| u64::try_from(allowed).unwrap_or(0))
 }
 
 /// What a service gets and what one of its endpoints serves, if its annotations say so.
@@ -200,6 +218,14 @@ fn pods(ledger: &Ledger<'_>, forecast: &mut Forecast) {
     let count = |cluster: &Cluster| cluster.unplaced().filter(|(_, pod)| waits(pod)).count() as u64;
     let (before, after) = (count(ledger.before), count(ledger.after));
     forecast.pods_unschedulable = Range::exact(after.saturating_sub(before));
+    // What throws nothing out and gives way to everything waits for leftovers.
+    let content = |pod: &&Value| {
+        pod.at(&["spec", "priority"]).as_int().is_some_and(|priority| priority < 0)
+            && pod.at(&["spec", "preemptionPolicy"]) == "Never"
+    };
+    let news = ledger.after.unplaced().filter(|(key, _)| ledger.before.get(key).is_none()).map(|(_, pod)| pod);
+    let content = news.filter(waits).filter(content).count() as u64;
+    forecast.pods_content = content.min(after.saturating_sub(before));
     forecast.preempted.sure = ledger
         .changes
         .iter()

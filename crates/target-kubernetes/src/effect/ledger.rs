@@ -107,6 +107,9 @@ impl<'a> Ledger<'a> {
             for (label, value) in shown.labels().entries() {
                 change.labels.insert(label.to_string(), value.str_or_empty().to_owned());
             }
+            if key.is("nodes") && net.before.is_some_and(|node| is_idle(self.before, node)) {
+                change.facts.insert("idle".to_owned(), true.into());
+            }
             if let (Manner::Changed, Some(before), Some(after)) = (manner, net.before, net.after) {
                 differences(&meaning(before), &meaning(after), String::new(), key.is("secrets"), &mut change.fields);
             }
@@ -120,6 +123,17 @@ impl<'a> Ledger<'a> {
 pub(crate) fn reference(key: &ObjectKey, object: &Value) -> ObjectRef {
     let namespace = (!key.namespace.is_empty()).then_some(key.namespace.as_str());
     ObjectRef::new(object.kind(), namespace, key.name.as_str())
+}
+
+/// A node that takes nothing new and runs nothing that would have to go elsewhere: what every node has of a daemon's pods
+/// goes with it.
+fn is_idle(cluster: &Cluster, node: &Value) -> bool {
+    let moves = |pod: &Value| {
+        let over = matches!(pod.at(&["status", "phase"]).str_or_empty(), "Succeeded" | "Failed");
+        let stays = pod.controller().is_some_and(|owner| matches!(owner.kind(), "DaemonSet" | "Node"));
+        !over && !stays
+    };
+    node.at(&["spec", "unschedulable"]).is_true() && !cluster.pods_on(node.name()).any(|(_, pod)| moves(pod))
 }
 
 /// Whose interchangeable replica an object is. Pods of a ReplicaSet, DaemonSet or Job stand in for each other; those of a
