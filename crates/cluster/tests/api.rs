@@ -1,5 +1,7 @@
 //! What a client sees of the API server, from bytes to bytes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
+
 use cluster::apiserver::{self, Body, Output, Request, User};
 use cluster::{Cluster, Schema, Value, doc};
 use twin::Time;

@@ -1,5 +1,7 @@
 //! Laws that hold for whatever is asked of an API server, tried on requests made up at random.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
+
 use cluster::apiserver::{self, Answer, Content, Request, User, Watch};
 use cluster::{Cluster, Schema, Value, doc};
 use proptest::prelude::*;

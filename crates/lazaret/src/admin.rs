@@ -132,7 +132,7 @@ async fn decide<T: Target>(gate: &Arc<Gate<T>>, told: &[u8], approves: bool) -> 
     let decision: Decision = serde_json::from_slice(told).map_err(|error| error.to_string())?;
     let person = decision.person();
     let done = if approves {
-        let shown = decision.shown.clone().ok_or("an approval names the effect that was looked at")?;
+        let shown = decision.shown.ok_or("an approval names the effect that was looked at")?;
         gate.approve(&decision.case, &person, shown, &decision.note).await
     } else {
         gate.deny(&decision.case, &person, &decision.note).await
@@ -192,6 +192,6 @@ pub(crate) async fn ask(data: &Path, path: &str, order: Option<&Value>) -> Resul
     if head.status.is_success() {
         Ok(value)
     } else {
-        Err(Unanswered::Refused(value["error"].as_str().unwrap_or("it gave no reason").to_owned()))
+        Err(Unanswered::Refused(value.get("error").and_then(Value::as_str).unwrap_or("it gave no reason").to_owned()))
     }
 }

@@ -1,5 +1,6 @@
 //! The gate dies at every point of an action's way, as by `kill -9`, and is started again: nothing is lost, nothing is sent
 //! twice, and what is in doubt is resolved by looking at production.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 #![cfg(debug_assertions)] // a release build has no plug to pull
 
 mod support;

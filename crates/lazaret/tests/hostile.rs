@@ -3,6 +3,8 @@
 //!
 //! Everything that would do harm here is called `smuggled`, so that it is recognised wherever it turns up.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
+
 mod support;
 
 use std::io::Write;

@@ -1,7 +1,7 @@
 //! The real kubectl, and the Python client, through the real gate to a served cluster.
 //!
 //! Needs kubectl 1.37 and Python's `kubernetes` in the PATH; `scripts/test` puts them there.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 
 mod support;
 

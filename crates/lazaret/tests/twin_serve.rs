@@ -2,6 +2,7 @@
 //!
 //! Needs kubectl in the PATH; `scripts/test` puts one there.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 #![cfg(test)]
 
 use std::io::{BufRead, BufReader, Write};

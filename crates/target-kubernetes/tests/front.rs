@@ -1,5 +1,6 @@
 //! The front door, with a served cluster behind it: what is let in, what comes out, and what of it is masked.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 #![cfg(test)]
 
 mod support;

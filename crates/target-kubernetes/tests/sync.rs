@@ -1,5 +1,6 @@
 //! The twin of production, with a served cluster as production.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 #![cfg(test)]
 
 mod support;

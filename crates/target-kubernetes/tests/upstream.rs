@@ -1,5 +1,6 @@
 //! The way to production: credentials of every kind, and what is known of a request that got no answer.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 #![cfg(test)]
 
 mod support;

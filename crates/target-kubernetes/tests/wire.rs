@@ -1,5 +1,6 @@
 //! A served cluster on the wire: every way in which clients send and read.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 #![cfg(test)]
 
 mod support;

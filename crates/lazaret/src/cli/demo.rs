@@ -165,7 +165,7 @@ async fn person(gate: &Arc<Gate<Kubernetes>>) -> Result<CaseId, Failure> {
                 println!("        held because {because}");
             }
             println!("    [person] lazaret approve {} --note 'orders are archived'", held.case);
-            gate.approve(&held.case, &Person::named("ana"), held.shown.clone(), "orders are archived").await?;
+            gate.approve(&held.case, &Person::named("ana"), held.shown, "orders are archived").await?;
             return Ok(held.case.clone());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -95,7 +95,7 @@ impl Judge {
             }
             let recorded = parse(&line).map_err(|error| format!("line {}: {error}", number + 1))?;
             let verdict = bench.judge(&recorded, self.each == Each::Sequence).await?;
-            worst = worst.max(match verdict["verdict"].as_str() {
+            worst = worst.max(match verdict.get("verdict").and_then(Value::as_str) {
                 Some("allow") => 0,
                 Some("hold") => HELD,
                 _ => DENIED,

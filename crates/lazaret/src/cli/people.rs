@@ -4,7 +4,7 @@
 //! Does not know: how decisions are kept. What is shown comes from the journal, whether a gate runs or not; decisions
 //! go to the running gate.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -153,7 +153,7 @@ impl Say {
                 case: case.clone(),
                 by: self.by.clone(),
                 roles: self.role.clone(),
-                shown: Some(shown.shown.clone()),
+                shown: Some(shown.shown),
                 note: self.note.clone(),
             };
             let path = if approves { "/approve" } else { "/deny" };
@@ -187,12 +187,12 @@ impl Mode {
                 admin::ask(&self.data.folder, "/mode", Some(&order)).await?
             }
         };
-        println!("{}", answer["mode"].as_str().unwrap_or("unknown"));
+        println!("{}", answer.get("mode").and_then(Value::as_str).unwrap_or("unknown"));
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn waiting(data: &PathBuf) -> Result<Vec<Held>, Failure> {
+fn waiting(data: &Path) -> Result<Vec<Held>, Failure> {
     Ok(Archive::open(data)?.pending(now())?)
 }
 

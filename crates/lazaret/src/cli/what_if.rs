@@ -84,7 +84,9 @@ impl WhatIf {
             });
             if self.form.json() {
                 let mut line = serde_json::to_value(ruling)?;
-                line["action"] = json!(action.title());
+                if let Some(line) = line.as_object_mut() {
+                    line.insert("action".to_owned(), json!(action.title()));
+                }
                 println!("{line}");
             } else {
                 print(action, ruling);

@@ -6,7 +6,8 @@
 //! ```text
 //! client ──HTTPS──▶ gate (the real binary) ──HTTPS──▶ tap (counts) ──HTTPS──▶ production (a served cluster, in this process)
 //! ```
-#![allow(dead_code, unreachable_pub)] // each test uses a part of it
+#![allow(dead_code, unreachable_pub, unused_imports)] // each test uses a part of it
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 
 pub mod client;
 pub mod gate;
