@@ -54,7 +54,8 @@ impl ActionPolicy for Protected {
             let touched = evidence.effect.objects.touched.iter().filter(|(object, change)| {
                 let inside = object.namespace.as_ref().is_some_and(|namespace| self.namespaces.contains(namespace));
                 let whole = object.kind == "Namespace" && self.namespaces.contains(&object.name);
-                let kept = change.manner == Manner::Deleted && self.kinds.contains(&object.kind)
+                let kept = change.manner == Manner::Deleted
+                    && self.kinds.contains(&object.kind)
                     && change.facts.get(IDLE).is_none_or(|idle| *idle != true);
                 // What reacts inside a protected namespace (a daemon's pod on a drained node) was not asked for there.
                 (change.named && inside) || whole || kept

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    Access, Action, ActionPolicy, AgentId, Among, Budget, Change, Decimal, Digest, Effect, Evidence, Hazard,
+    Access, Action, ActionPolicy, AgentId, Among, Budget, Change, Decimal, Digest, Effect, Evidence, Flow, Hazard,
     HazardKind, Load, Manner, Moment, ObjectRef, Operation, Opinion, Privilege, Range, Service, Shape, Spent,
     TargetName, Tier, Touched,
 };
@@ -51,6 +51,22 @@ fn service(before: u64, min: u64, after: u64, load: Option<(u64, u64)>) -> Effec
         Service { ready_min: Range::exact(min), ready_after: Range::exact(after), load, ..Service::steady(before) };
     effect.forecast.services.insert("shop/cart".into(), service);
     effect
+}
+
+#[test]
+fn a_service_may_be_short_for_a_moment_if_its_budget_says_so() {
+    let short = |within_budget, seconds, min, after| {
+        let mut effect = service(2, min, after, Some((150, 100)));
+        let service = effect.forecast.services.get_mut("shop/cart").unwrap();
+        service.within_budget = within_budget;
+        service.below_seconds = Range::exact(Decimal::whole(seconds));
+        of_effect(&AvailabilityFloor::default(), &effect).split(':').next().unwrap().to_owned()
+    };
+    assert_eq!(short(true, 5, 1, 2), "allow");
+    assert_eq!(short(false, 5, 1, 2), "deny", "nobody said that one may be missing");
+    assert_eq!(short(true, 500, 1, 2), "deny", "it is no moment");
+    assert_eq!(short(true, 5, 0, 2), "deny", "nothing is left");
+    assert_eq!(short(true, 5, 1, 1), "deny", "it does not come back");
 }
 
 #[test]
@@ -119,6 +135,49 @@ fn each_rule_says_what_it_found() {
             Box::new(Capacity),
             with(&|effect| effect.forecast.pods_unschedulable = Range::exact(3)),
             "hold: 3 replicas would find no place to run",
+        ),
+        (
+            Box::new(Capacity),
+            with(&|effect| {
+                effect.forecast.pods_unschedulable = Range::exact(3);
+                effect.forecast.pods_content = 3;
+            }),
+            "abstain",
+        ),
+        (
+            Box::new(Reach),
+            with(&|effect| {
+                effect.forecast.reach.opened = Among::exactly([Flow {
+                    from: "anywhere".into(),
+                    to: "Deployment/shop/cards".into(),
+                    on: "tcp/5432".into(),
+                    outside: true,
+                    foreign: true,
+                }]);
+            }),
+            "hold: anywhere would reach Deployment/shop/cards on tcp/5432",
+        ),
+        (
+            Box::new(Reach),
+            with(&|effect| {
+                effect.forecast.reach.opened = Among::exactly([Flow {
+                    from: "Deployment/shop/metrics".into(),
+                    to: "Deployment/shop/cards".into(),
+                    on: "tcp/5432".into(),
+                    outside: false,
+                    foreign: false,
+                }]);
+            }),
+            "abstain",
+        ),
+        (
+            Box::new(Protected::default()),
+            with(&|effect| {
+                let mut change = Change::new(Manner::Deleted);
+                change.facts.insert("idle".into(), true.into());
+                effect.objects.insert(ObjectRef::global("Node", "node-06"), change);
+            }),
+            "abstain",
         ),
         (
             Box::new(Capacity),

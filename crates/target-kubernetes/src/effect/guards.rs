@@ -60,13 +60,9 @@ fn keeps_something_up(after: &Cluster, key: &ObjectKey, selector: &Value) -> boo
         })
     };
     let is_member = |pod: &Value| pod.controller().is_none_or(|owner| owner.kind() != "ReplicaSet");
-    after
-        .list("pods", Some(&key.namespace))
-        .any(|(_, pod)| {
-            !pod.is_terminating()
-                && cluster::labels::matches(selector, pod.labels())
-                && (is_member(pod) || called(pod))
-        })
+    after.list("pods", Some(&key.namespace)).any(|(_, pod)| {
+        !pod.is_terminating() && cluster::labels::matches(selector, pod.labels()) && (is_member(pod) || called(pod))
+    })
 }
 
 fn is_weaker(key: &ObjectKey, net: &Net<'_>) -> bool {

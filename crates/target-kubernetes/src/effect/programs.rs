@@ -13,9 +13,32 @@ use super::templates;
 
 /// Words that end data, in shells, databases and cloud tools, as they stand in lower case.
 const DESTROYS: &[&str] = &[
-    "delete from", "truncate", "drop table", "drop database", "drop schema", "dropdatabase", "deletemany", "flushall",
-    "flushdb", "rm -rf", "rm -fr", "rm -r", "mkfs", "shred", "wipefs", "kubectl delete", "s3 rm", "s3 rb", "gsutil rm",
-    "terraform destroy", "purge", "wipe", "--delete", "--prune", "destroy", "-delete",
+    "delete from",
+    "truncate",
+    "drop table",
+    "drop database",
+    "drop schema",
+    "dropdatabase",
+    "deletemany",
+    "flushall",
+    "flushdb",
+    "rm -rf",
+    "rm -fr",
+    "rm -r",
+    "mkfs",
+    "shred",
+    "wipefs",
+    "kubectl delete",
+    "s3 rm",
+    "s3 rb",
+    "gsutil rm",
+    "terraform destroy",
+    "purge",
+    "wipe",
+    "--delete",
+    "--prune",
+    "destroy",
+    "-delete",
 ];
 
 /// Words that say that nothing is changed.
@@ -113,10 +136,13 @@ fn leaks(
     if secrets.is_empty() && !mounts_token {
         return;
     }
-    let had = net.before.and_then(|before| templates::template(&key.resource, before)).map(|old| spoken(old.at(&["spec"])));
+    let had =
+        net.before.and_then(|before| templates::template(&key.resource, before)).map(|old| spoken(old.at(&["spec"])));
     let sends = said.iter().filter(|line| had.as_ref().is_none_or(|had| !had.contains(line))).find_map(|line| {
-        let programs: BTreeSet<&str> =
-            line.split(|c: char| c.is_whitespace() || "|;&()$`\"'".contains(c)).filter_map(|word| word.rsplit('/').next()).collect();
+        let programs: BTreeSet<&str> = line
+            .split(|c: char| c.is_whitespace() || "|;&()$`\"'".contains(c))
+            .filter_map(|word| word.rsplit('/').next())
+            .collect();
         let carries = CARRIES.iter().any(|program| programs.contains(program));
         let tells = TELLS.iter().any(|program| programs.contains(program)) || line.contains("/var/run/secrets/");
         let host = outside_host(ledger.after, line);
@@ -163,5 +189,30 @@ fn outside_host<'l>(cluster: &Cluster, line: &'l str) -> Option<&'l str> {
 }
 
 fn is_file(ending: &str) -> bool {
-    matches!(ending, "sh" | "py" | "js" | "rb" | "jar" | "json" | "yaml" | "yml" | "toml" | "conf" | "cfg" | "ini" | "sql" | "txt" | "log" | "csv" | "gz" | "tar" | "pem" | "crt" | "key" | "env" | "properties" | "xml")
+    matches!(
+        ending,
+        "sh" | "py"
+            | "js"
+            | "rb"
+            | "jar"
+            | "json"
+            | "yaml"
+            | "yml"
+            | "toml"
+            | "conf"
+            | "cfg"
+            | "ini"
+            | "sql"
+            | "txt"
+            | "log"
+            | "csv"
+            | "gz"
+            | "tar"
+            | "pem"
+            | "crt"
+            | "key"
+            | "env"
+            | "properties"
+            | "xml"
+    )
 }

@@ -165,7 +165,12 @@ fn groups(ledger: &Ledger<'_>) -> Vec<Group> {
         found.entry((group.namespace.clone(), labels::print(&group.labels))).or_insert(group);
     }
     for (key, _) in ledger.after.list("namespaces", None).filter(|(_, namespace)| !namespace.is_terminating()) {
-        let group = |name: String, labels: Value, ports: Vec<Port>| Group { namespace: key.name.to_string(), name, labels, ports };
+        let group = |name: String, labels: Value, ports: Vec<Port>| Group {
+            namespace: key.name.to_string(),
+            name,
+            labels,
+            ports,
+        };
         let other = group(format!("any other pod of {}", key.name), Value::default(), Vec::new());
         found.entry((other.namespace.clone(), String::new())).or_insert(other);
         if key.name == "kube-system" {
@@ -294,9 +299,10 @@ fn broken(ledger: &Ledger<'_>, closed: &[(End<'_>, End<'_>, Port)], forecast: &m
                 let leads = !selector.is_empty() && labels::matches_map(selector, &callee.labels);
                 let near = caller.namespace == callee.namespace;
                 let far = format!("{}.{}", key.name, key.namespace);
-                leads && told.iter().any(|word| {
-                    if near { templates::says(word, &key.name) } else { templates::says(word, &far) }
-                })
+                leads
+                    && told
+                        .iter()
+                        .any(|word| if near { templates::says(word, &key.name) } else { templates::says(word, &far) })
             }) else {
                 continue;
             };
@@ -344,10 +350,14 @@ fn unreachable(
     closed: &[(End<'_>, End<'_>, Port)],
     forecast: &mut Forecast,
 ) {
-    let hit: BTreeSet<&str> = closed.iter().map(|(_, to, _)| *to).filter_map(|to| match to {
-        End::Pods(group) => Some(group.name.as_str()),
-        End::Anywhere => None,
-    }).collect();
+    let hit: BTreeSet<&str> = closed
+        .iter()
+        .map(|(_, to, _)| *to)
+        .filter_map(|to| match to {
+            End::Pods(group) => Some(group.name.as_str()),
+            End::Anywhere => None,
+        })
+        .collect();
     for group in groups.iter().filter(|group| hit.contains(group.name.as_str())) {
         for (service, object) in ledger.after.list("services", Some(&group.namespace)) {
             let selector = object.at(&["spec", "selector"]);
@@ -360,7 +370,8 @@ fn unreachable(
                     let mut paths = rules.flat_map(|rule| rule.at(&["http", "paths"]).items());
                     paths.any(|path| *path.at(&["backend", "service", "name"]) == *service.name)
                 });
-            let busy = super::availability::load(object).is_some_and(|load| load.requests_per_second.high() > model::Decimal::ZERO);
+            let busy = super::availability::load(object)
+                .is_some_and(|load| load.requests_per_second.high() > model::Decimal::ZERO);
             let callers = |rules: &Rules<'_>| {
                 ends.iter().any(|end| {
                     let apart = if public { end.namespace() != group.namespace } else { end.name() != group.name };

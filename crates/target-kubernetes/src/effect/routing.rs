@@ -258,7 +258,8 @@ fn claimed_from_others(ledger: &Ledger<'_>, key: &ObjectKey, net: &Net<'_>, fore
     let had: BTreeSet<(&str, &str)> =
         net.before.into_iter().flat_map(routes).map(|route| (route.host, route.path)).collect();
     for route in routes(after).filter(|route| !had.contains(&(route.host, route.path))) {
-        for (other, object) in ledger.before.list(INGRESSES, None).filter(|(other, _)| other.namespace != key.namespace) {
+        for (other, object) in ledger.before.list(INGRESSES, None).filter(|(other, _)| other.namespace != key.namespace)
+        {
             let claims = |theirs: &Route<'_>| {
                 within(route.host, theirs.host) && (route.host != theirs.host || below(route.path, theirs.path))
             };
@@ -291,7 +292,8 @@ fn led_nowhere(ledger: &Ledger<'_>, key: &ObjectKey, net: &Net<'_>, forecast: &m
             Some(now) if now.service == route.service => {}
             Some(now) if ready_in(ledger.after, &key.namespace, now.service) > 0 => {}
             Some(now) => {
-                let because = format!("{}{} would lead to {}, which nobody answers", route.host, route.path, now.service);
+                let because =
+                    format!("{}{} would lead to {}, which nobody answers", route.host, route.path, now.service);
                 warn(forecast, HazardKind::Dangling, reference(key, before), because);
             }
             None => {

@@ -104,7 +104,8 @@ pub(super) fn is_alive(object: &Value) -> bool {
 /// The secrets that a pod of this spec reads.
 pub(super) fn secrets(spec: &Value) -> impl Iterator<Item = &str> {
     let volumes = spec.at(&["volumes"]).items().iter().flat_map(|volume| {
-        let projected = volume.at(&["projected", "sources"]).items().iter().map(|source| source.at(&["secret", "name"]));
+        let projected =
+            volume.at(&["projected", "sources"]).items().iter().map(|source| source.at(&["secret", "name"]));
         std::iter::once(volume.at(&["secret", "secretName"])).chain(projected)
     });
     let variables = containers(spec).flat_map(|container| {

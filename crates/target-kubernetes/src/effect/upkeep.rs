@@ -233,13 +233,19 @@ fn writer_of(cluster: &Cluster, key: &ObjectKey, object: &Value) -> Option<Strin
 /// sealed one of the same name.
 fn custom_writer(cluster: &Cluster, key: &ObjectKey) -> Option<String> {
     let definitions = cluster.list("customresourcedefinitions.apiextensions.k8s.io", None);
-    definitions.flat_map(|(definition, _)| cluster.list(&definition.name, Some(&key.namespace))).find_map(|(own, object)| {
-        let outputs: [&[&str]; 4] =
-            [&["spec", "secretName"], &["spec", "target", "name"], &["spec", "secretTemplate", "metadata", "name"], &["spec", "destination", "name"]];
-        let makes = outputs.iter().any(|path| *object.at(path) == *key.name)
-            || (object.kind().ends_with("Secret") && own.name == key.name && key.is("secrets"));
-        makes.then(|| reference(own, object).to_string())
-    })
+    definitions.flat_map(|(definition, _)| cluster.list(&definition.name, Some(&key.namespace))).find_map(
+        |(own, object)| {
+            let outputs: [&[&str]; 4] = [
+                &["spec", "secretName"],
+                &["spec", "target", "name"],
+                &["spec", "secretTemplate", "metadata", "name"],
+                &["spec", "destination", "name"],
+            ];
+            let makes = outputs.iter().any(|path| *object.at(path) == *key.name)
+                || (object.kind().ends_with("Secret") && own.name == key.name && key.is("secrets"));
+            makes.then(|| reference(own, object).to_string())
+        },
+    )
 }
 
 /// The namespaces in which the API server would judge new pods otherwise than before.
