@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use super::call::{Answer, Call, PatchType, User, Verb};
+use super::call::{Answer, Call, FieldValidation, PatchType, User, Verb};
 use super::registry::{self, Deleted, Deletion, Part, Writer};
-use super::status::Status;
+use super::status::{Cause, Status};
 use super::watch::{Filter, View};
 use super::{auth, discovery, list, patch, subresources};
 use crate::cluster::Cluster;
@@ -87,6 +87,9 @@ impl Request<'_> {
         Writer {
             user: self.user.clone(),
             manager: options.field_manager.clone().unwrap_or_else(|| program.to_owned()),
+            version: self.resource.api_version(),
+            subresource: self.call.on.subresource.clone(),
+            applied: false,
             dry_run: options.dry_run,
         }
     }
@@ -104,7 +107,12 @@ impl Request<'_> {
 
     /// The body as an object of the named resource, in the form in which it is kept.
     pub(super) fn body(&self, cluster: &Cluster) -> Result<Value, Status> {
-        let (body, resource) = (&self.call.body, &self.resource);
+        self.document(cluster, &self.call.body)
+    }
+
+    /// A document as an object of the named resource, in the form in which it is kept.
+    fn document(&self, cluster: &Cluster, body: &Value) -> Result<Value, Status> {
+        let resource = &self.resource;
         if body.as_object().is_none() {
             return Err(Status::bad_request("the body of the request is no object"));
         }
@@ -219,12 +227,10 @@ pub(super) fn patch(
         let message = "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
         return Err(Status::new(415, "UnsupportedMediaType", message));
     }
+    if kind == PatchType::Apply {
+        return apply(cluster, request, stored.as_ref(), part);
+    }
     let Some(stored) = stored else {
-        if kind == PatchType::Apply && part == Part::Main {
-            let object = request.body(cluster)?;
-            let made = registry::create(cluster, &key.resource, object, &request.writer())?;
-            return request.show(cluster, 201, &made);
-        }
         return Err(Status::not_found(&resource.id(), &key.name));
     };
     let shown = cluster.schema.convert(&stored, &resource.gvk());
@@ -242,6 +248,51 @@ pub(super) fn patch(
     let patched = cluster.schema.convert(&patched, &resource.storage.kind);
     let updated = registry::update(cluster, &key, patched, part, &request.writer())?;
     request.show(cluster, 200, &updated)
+}
+
+/// Server-side apply: it makes what is not there, except through a subresource.
+fn apply(cluster: &mut Cluster, request: &Request<'_>, stored: Option<&Value>, part: Part) -> Result<Answer, Status> {
+    let (key, resource, call) = (request.key(), &request.resource, request.call);
+    if stored.is_none() && !call.on.subresource.is_empty() {
+        return Err(Status::not_found(&resource.id(), &key.name));
+    }
+    let writer = Writer { applied: true, ..request.writer() };
+    let live = stored.map(|stored| cluster.schema.convert(stored, &resource.gvk()));
+    let Some(writing) = registry::writing(cluster, &key.resource, part, &writer) else {
+        return Err(Status::not_found(&resource.id(), &key.name));
+    };
+    let applied = writing.apply(live.as_ref(), &call.body, call.options.force)?;
+    let warnings = twice(call)?;
+    let object = request.document(cluster, &applied)?;
+    let (code, written) = if stored.is_some() {
+        (200, registry::update(cluster, &key, object, part, &writer)?)
+    } else if object.uid().is_empty() {
+        (201, registry::create(cluster, &key.resource, object, &writer)?)
+    } else {
+        // Whoever names a uid means an object that was there.
+        let cause = Cause::invalid("metadata.uid", object.uid(), "field is immutable");
+        return Err(Status::invalid(&resource.group, &resource.kind, &key.name, &[cause.clone(), cause]));
+    };
+    let mut answer = request.show(cluster, code, &written)?;
+    answer.warnings.extend(warnings);
+    Ok(answer)
+}
+
+/// What field validation says of keys that stand twice in what is applied.
+fn twice(call: &Call) -> Result<Vec<String>, Status> {
+    if call.duplicates.is_empty() || call.options.field_validation == FieldValidation::Ignore {
+        return Ok(Vec::new());
+    }
+    let lines = call.duplicates.iter().map(|path| {
+        let key = path.rsplit('.').next().unwrap_or(path);
+        format!("key {key:?} already set in map")
+    });
+    let message =
+        format!("error converting YAML to JSON: yaml: unmarshal errors:\n  {}", lines.collect::<Vec<_>>().join("\n  "));
+    match call.options.field_validation {
+        FieldValidation::Strict => Err(Status::bad_request(format!("error strict decoding YAML: {message}"))),
+        _ => Ok(vec![message]),
+    }
 }
 
 fn deletion(call: &Call) -> Deletion {

@@ -21,6 +21,7 @@
 //! | `discovery`, `openapi`, `table/` | what there is, and how it is shown |
 
 mod admission;
+mod apply;
 pub mod auth;
 pub mod call;
 pub mod decode;

@@ -19,11 +19,12 @@ pub use delete::{Deleted, Deletion, delete, is_done, remove};
 pub use names::{random_suffix, random_uid};
 pub use strategy::{answers_with_itself, makes_on_update};
 
-use super::{admission, auth, defaults, validation};
+use super::{admission, apply, auth, defaults, validation};
 use crate::apiserver::status::{Cause, Status, split};
 use crate::cluster::Cluster;
 use crate::doc;
 use crate::object::ObjectKey;
+use crate::schema::split_api_version;
 use crate::time;
 use crate::value::{Text, Value};
 use definitions::types_changed;
@@ -36,6 +37,12 @@ pub struct Writer {
     pub user: crate::apiserver::User,
     /// The field manager that what is written belongs to.
     pub manager: String,
+    /// The `apiVersion` in whose words it is said; empty for the one in which objects are kept.
+    pub version: Text,
+    /// Through which subresource it is written; empty for none.
+    pub subresource: Text,
+    /// Whether the object says already who owns what, because it was applied.
+    pub applied: bool,
     /// Whether everything happens but the writing.
     pub dry_run: bool,
 }
@@ -44,7 +51,14 @@ impl Writer {
     /// A part of the control plane, such as `deployment-controller`, which runs in `kube-controller-manager`.
     #[must_use]
     pub fn component(name: &str, program: &str) -> Self {
-        Self { user: crate::apiserver::User::component(name), manager: program.to_owned(), dry_run: false }
+        Self {
+            user: crate::apiserver::User::component(name),
+            manager: program.to_owned(),
+            version: Text::default(),
+            subresource: Text::default(),
+            applied: false,
+            dry_run: false,
+        }
     }
 }
 
@@ -88,6 +102,7 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
         object.set(&["metadata", "generation"], 1);
     }
     defaults::apply(resource, &mut object);
+    own(cluster, resource, Part::Main, writer, None, &mut object);
     let write = admission::Write { key: &key, old: None, dry_run: writer.dry_run };
     admission::mutate(cluster, write, &mut object)?;
     defaults::prepare_create(resource, &mut object);
@@ -163,6 +178,9 @@ pub fn update(
         Part::Status => {
             let mut new = old.clone();
             keep(&mut new, &object, &["status"]);
+            if writer.applied {
+                keep(&mut new, &object, &["metadata", "managedFields"]);
+            }
             for field in strategy.metadata_with_status() {
                 keep(&mut new, &object, &["metadata", field]);
             }
@@ -184,6 +202,7 @@ pub fn update(
     match part {
         Part::Main => {
             defaults::apply(&key.resource, &mut object);
+            own(cluster, &key.resource, part, writer, Some(&old), &mut object);
             defaults::prepare_update(&key.resource, &mut object, &old);
             let write = admission::Write { key, old: Some(&old), dry_run: writer.dry_run };
             admission::mutate(cluster, write, &mut object)?;
@@ -197,8 +216,12 @@ pub fn update(
                 object.set(&["metadata", "generation"], old.generation() + 1);
             }
         }
-        Part::Status if key.is("pods") => keep(&mut object, &old, &["status", "qosClass"]),
-        Part::Status => {}
+        Part::Status => {
+            if key.is("pods") {
+                keep(&mut object, &old, &["status", "qosClass"]);
+            }
+            own(cluster, &key.resource, part, writer, Some(&old), &mut object);
+        }
     }
     if let Some(typed) = known.as_ref().and_then(|known| known.ty().as_go(&object)) {
         match part {
@@ -207,7 +230,7 @@ pub fn update(
             Part::Status => keep(&mut object, &typed, &["status"]),
         }
     }
-    if object == old && (uid.is_empty() || uid == old.uid()) {
+    if (object == old || apply::differ_in_times_only(&object, &old)) && (uid.is_empty() || uid == old.uid()) {
         return Ok(old);
     }
     let causes = update_causes(key, &object, &old, &uid, part);
@@ -254,6 +277,39 @@ fn update_causes(key: &ObjectKey, object: &Value, old: &Value, uid: &str, part: 
         causes.extend(validation::update(key, object, old));
     }
     causes
+}
+
+/// What is known of a write as far as ownership of fields goes; none for a resource that nobody knows.
+pub(super) fn writing<'a>(
+    cluster: &'a Cluster,
+    resource: &str,
+    part: Part,
+    writer: &'a Writer,
+) -> Option<apply::Writing<'a>> {
+    let kept = cluster.schema.stored(resource)?;
+    let (group, version) = split_api_version(&writer.version);
+    let spoken = cluster.schema.by_kind(group, version, &kept.kind).unwrap_or(kept);
+    let subresource = match part {
+        Part::Status if writer.subresource.is_empty() => "status",
+        _ => writer.subresource.as_str(),
+    };
+    Some(apply::Writing {
+        schema: &cluster.schema,
+        resource: spoken,
+        manager: &writer.manager,
+        subresource,
+        unreached: Strategy::of(resource, Some(kept)).unreached(subresource),
+        now: time::format(cluster.now()).into(),
+    })
+}
+
+/// Notes in an object who owns what of it after a write.
+fn own(cluster: &Cluster, resource: &str, part: Part, writer: &Writer, old: Option<&Value>, object: &mut Value) {
+    if !writer.applied
+        && let Some(writing) = writing(cluster, resource, part, writer)
+    {
+        writing.update(old, object);
+    }
 }
 
 /// Makes a field what it is in another object, absent included.

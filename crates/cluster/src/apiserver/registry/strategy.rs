@@ -3,6 +3,7 @@
 //! Knows: the switches of the real strategies (`pkg/registry/*/*/strategy.go`).
 //! Does not know: what the fields mean.
 
+use crate::apiserver::apply::FieldSet;
 use crate::schema::Resource;
 use crate::value::{Text, Value};
 
@@ -156,6 +157,20 @@ impl<'a> Strategy<'a> {
             "pods" => &["labels", "annotations", "finalizers"],
             "deployments.apps" => &["annotations", "finalizers", "ownerReferences"],
             _ => &["labels", "annotations", "finalizers", "ownerReferences"],
+        }
+    }
+
+    /// Fields that a write through a subresource does not reach (`GetResetFields`); empty for the object itself.
+    pub(super) fn unreached(&self, subresource: &str) -> FieldSet {
+        let set =
+            |paths: &[&[&str]]| paths.iter().fold(FieldSet::default(), |set, path| set.union(&FieldSet::path(path)));
+        match subresource {
+            "" if self.has_status => set(&[&["status"]]),
+            "status" => ["labels", "annotations", "finalizers", "ownerReferences"]
+                .iter()
+                .filter(|field| !self.metadata_with_status().contains(field))
+                .fold(set(&[&["spec"]]), |unreached, field| unreached.union(&set(&[&["metadata", field]]))),
+            _ => FieldSet::default(),
         }
     }
 
