@@ -112,15 +112,15 @@ fn first_invalid(value: &Value, schema: &Value, path: &str) -> Option<String> {
     if !allowed.is_empty() && !allowed.contains(value) {
         return Some(format!("{shown} is none of the allowed values"));
     }
-    if let (Some(number), Some(most)) = (value.as_int(), schema.at(&["maximum"]).as_int()) {
-        if number > most {
-            return Some(format!("{shown} is more than {most}"));
-        }
+    if let (Some(number), Some(most)) = (value.as_int(), schema.at(&["maximum"]).as_int())
+        && number > most
+    {
+        return Some(format!("{shown} is more than {most}"));
     }
-    if let (Some(number), Some(least)) = (value.as_int(), schema.at(&["minimum"]).as_int()) {
-        if number < least {
-            return Some(format!("{shown} is less than {least}"));
-        }
+    if let (Some(number), Some(least)) = (value.as_int(), schema.at(&["minimum"]).as_int())
+        && number < least
+    {
+        return Some(format!("{shown} is less than {least}"));
     }
     if value.as_object().is_some() {
         let missing = schema.at(&["required"]).items().iter().map(Value::str_or_empty);
