@@ -116,7 +116,9 @@ impl Scene {
             writes: before.writes + sent,
         };
         assert_eq!(died, changed, "{point:?}: sent before the intent was on disk, or not sent, or sent twice");
-        assert_eq!(answered.is_ok(), point >= Point::Arrived, "{point:?}: {answered:?}");
+        // No agent is answered before production was and the record has it. After that the answer and the death of the
+        // gate race each other: an answer that is lost on the way is what the restart below is about.
+        assert!(answered.is_err() || point >= Point::Arrived, "{point:?}: {answered:?}");
 
         self.station.gate.restart(&[]);
         let verified = self.station.gate.ask(&["journal", "verify"]).unwrap();
