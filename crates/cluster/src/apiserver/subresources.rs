@@ -268,9 +268,10 @@ fn allow_disruption(cluster: &mut Cluster, key: &ObjectKey, pod: &Value, dry_run
         [] => return Ok(()),
         [one] => one,
         _ => {
+            // The real server makes this one by hand, and gives no reason.
             return Err(Status::new(
                 500,
-                "InternalError",
+                "",
                 "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
             ));
         }

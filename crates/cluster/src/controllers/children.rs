@@ -14,7 +14,7 @@ use crate::cluster::{Change, Cluster};
 use crate::doc;
 use crate::labels;
 use crate::object::ObjectKey;
-use crate::value::{Text, Value};
+use crate::value::Value;
 
 /// A kind that owns: how its children name it.
 #[derive(Clone, Copy, Debug)]
@@ -222,21 +222,6 @@ pub(super) fn same_template(one: &Value, two: &Value, own_label: &str) -> bool {
         bare
     };
     one == two || bare(one) == bare(two)
-}
-
-/// A short digest of a template, in the letters that hashes in names are written in.
-pub(super) fn hash(template: &Value, collisions: i64) -> Text {
-    const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-    let text = template.to_json();
-    let seed = 0xcbf2_9ce4_8422_2325_u64 ^ u64::try_from(collisions).unwrap_or(0);
-    let mut rest = text.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    rest ^= rest >> 32;
-    let letter = |rest: &mut u64| {
-        let at = usize::try_from(*rest % 27).unwrap_or(0);
-        *rest /= 27;
-        LETTERS.get(at).copied().map_or('b', char::from)
-    };
-    Text::from((0..9).map(|_| letter(&mut rest)).collect::<String>())
 }
 
 /// Sets a count that Go leaves out when it is zero.

@@ -53,10 +53,15 @@ impl Controller for DaemonSets {
 
     fn notice(&self, cluster: &Cluster, change: &Change, look: &mut dyn FnMut(ObjectKey)) {
         children::notice(cluster, change, KIND, "pods", look);
-        if change.key.is("nodes") && matters(change) {
-            let sets: Vec<ObjectKey> = cluster.list(KIND.resource, None).map(|(key, _)| key.clone()).collect();
-            sets.into_iter().for_each(look);
+        if !change.key.is("nodes") || !matters(change) {
+            return;
         }
+        let sets: Vec<ObjectKey> = cluster
+            .list(KIND.resource, None)
+            .filter(|(_, set)| change.after.as_ref().is_none_or(|node| concerns(cluster, set, node)))
+            .map(|(key, _)| key.clone())
+            .collect();
+        sets.into_iter().for_each(look);
     }
 
     fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
@@ -67,7 +72,7 @@ impl Controller for DaemonSets {
         if set.is_terminating() || set.at(&["spec", "selector"]).is_empty() {
             return Next::Done;
         }
-        let revision = match history::current(cluster, CLIENT, KIND, &set, history::REVISION_LABEL) {
+        let revision = match history::current(cluster, CLIENT, KIND, &set, &history::BY_TEMPLATE) {
             Ok((revision, _)) => revision,
             Err(status) if children::is_hopeless(&status) => return Next::Done,
             Err(_) => return Next::After(BACK_OFF),
@@ -99,6 +104,16 @@ fn matters(change: &Change) -> bool {
     before.labels() != after.labels()
         || before.at(&["spec", "taints"]) != after.at(&["spec", "taints"])
         || before.at(&["spec", "unschedulable"]) != after.at(&["spec", "unschedulable"])
+}
+
+/// Whether a set has to make or take away a pod on a node. A set whose pod may stay, though none would be made there now, is
+/// not looked at: its status goes on counting that node until something else happens to it.
+fn concerns(cluster: &Cluster, set: &Value, node: &Value) -> bool {
+    let look = Look { set: set.clone(), hash: Text::new() };
+    let (wants, keeps) = look.wants(&look.example(), node);
+    let here = |(key, pod): (&ObjectKey, &Value)| key.is("pods") && node_of(pod) == node.name();
+    let runs = cluster.dependents(set.uid()).any(here);
+    if runs { !keeps } else { wants }
 }
 
 /// The node that a pod is on, or is pinned to.

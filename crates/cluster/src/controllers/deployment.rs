@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::children::{self, Kind, count};
 use super::client::{Client, Severity};
-use super::{Controller, Next};
+use super::{Controller, Next, hash};
 use crate::apiserver::registry::Deletion;
 use crate::cluster::{Change, Cluster};
 use crate::doc;
@@ -22,13 +22,17 @@ const CLIENT: Client = Client::controller("deployment-controller");
 const SETS: &str = "replicasets.apps";
 const HASH: &str = "pod-template-hash";
 const REVISION: &str = "deployment.kubernetes.io/revision";
+/// Which revisions a ReplicaSet was before, its template having come back: `1,3`.
+const HISTORY: &str = "deployment.kubernetes.io/revision-history";
+/// No longer than this; what was longest ago is forgotten first.
+const HISTORY_MAX: usize = 2000;
 const DESIRED: &str = "deployment.kubernetes.io/desired-replicas";
 const MAX: &str = "deployment.kubernetes.io/max-replicas";
 /// Annotations of a Deployment that its ReplicaSets do not take over.
 const NOT_COPIED: &[&str] = &[
     "kubectl.kubernetes.io/last-applied-configuration",
     REVISION,
-    "deployment.kubernetes.io/revision-history",
+    HISTORY,
     DESIRED,
     MAX,
     "deprecated.deployment.rollback.to",
@@ -70,21 +74,23 @@ impl Controller for Deployments {
         }
         let Some(mut rollout) = Rollout::look(cluster, key) else { return Next::Done };
         if deployment.is_terminating() {
-            return status::write(cluster, &rollout, None);
+            return status::write(cluster, &rollout, false);
         }
         let paused = deployment.at(&["spec", "paused"]).is_true();
-        if paused || rollout.is_scaling() {
+        status::pause(cluster, key, paused);
+        // Who is paused or resized in the middle of a rollout does not move on with it, nor tells of it.
+        let rolls = !paused && !rollout.is_scaling();
+        let new = rollout.new_set(cluster, rolls);
+        if !rolls {
             rollout.scale(cluster);
-        } else {
-            let new = rollout.new_set(cluster);
-            match (new, deployment.at(&["spec", "strategy", "type"]).str_or_empty()) {
-                (None, _) => {}
-                (Some(new), "Recreate") => rollout.recreate(cluster, &new),
-                (Some(new), _) => rollout.roll(cluster, &new),
+        } else if let Some(new) = new {
+            match deployment.at(&["spec", "strategy", "type"]).str_or_empty() {
+                "Recreate" => rollout.recreate(cluster, &new),
+                _ => rollout.roll(cluster, &new),
             }
         }
         let Some(rollout) = Rollout::look(cluster, key) else { return Next::Done };
-        let next = status::write(cluster, &rollout, Some(paused));
+        let next = status::write(cluster, &rollout, rolls);
         if let Some(mut rollout) = Rollout::look(cluster, key) {
             rollout.clean_up(cluster);
         }
@@ -154,8 +160,8 @@ impl Rollout {
             .any(|desired| desired != self.replicas())
     }
 
-    /// The new ReplicaSet: found by its template and brought up to date, or made.
-    fn new_set(&mut self, cluster: &mut Cluster) -> Option<(ObjectKey, Value)> {
+    /// The new ReplicaSet: found by its template and brought up to date, or made if it may be.
+    fn new_set(&mut self, cluster: &mut Cluster, may_make: bool) -> Option<(ObjectKey, Value)> {
         let newest_old = self.old().iter().map(|(_, set)| Self::revision(set)).max().unwrap_or(0);
         let revision = newest_old + 1;
         if let Some((key, set)) = self.current().cloned() {
@@ -180,9 +186,12 @@ impl Rollout {
             self.replace(&key, &set);
             return Some((key, set));
         }
-        let collisions = number(&self.deployment, &["status", "collisionCount"]);
+        if !may_make {
+            return None;
+        }
+        let collisions = self.deployment.at(&["status", "collisionCount"]).as_int();
         let mut template = self.deployment.at(&["spec", "template"]).clone();
-        let hash = children::hash(&template, collisions);
+        let hash = hash::of_template(&template, collisions);
         template.set(&["metadata", "labels", HASH], &hash);
         let mut selector = self.deployment.at(&["spec", "selector"]).clone();
         selector.set(&["matchLabels", HASH], &hash);
@@ -200,7 +209,8 @@ impl Rollout {
         if let Some(seconds) = self.deployment.find(&["spec", "minReadySeconds"]) {
             set.set(&["spec", "minReadySeconds"], seconds.clone());
         }
-        let annotations = self.annotations(&set, revision);
+        let mut annotations = self.annotations(&set, revision);
+        self.sized(&mut annotations);
         set.set(&["metadata", "annotations"], annotations);
         match CLIENT.create(cluster, SETS, set) {
             Ok(set) => {
@@ -216,7 +226,7 @@ impl Rollout {
             }
             Err(status) if status.reason == "AlreadyExists" => {
                 let _ = CLIENT.update_status(cluster, &self.key, |deployment| {
-                    deployment.set(&["status", "collisionCount"], collisions + 1);
+                    deployment.set(&["status", "collisionCount"], collisions.unwrap_or(0) + 1);
                 });
                 None
             }
@@ -233,10 +243,11 @@ impl Rollout {
         }
     }
 
+    /// The revision is written with the status: a change of an annotation would be a new generation otherwise.
     fn set_revision(&mut self, cluster: &mut Cluster, revision: i64) {
         let text = revision.to_string();
         if self.deployment.annotation(REVISION) != Some(&text)
-            && let Ok(updated) = CLIENT.update(cluster, &self.key, |deployment| {
+            && let Ok(updated) = CLIENT.update_status(cluster, &self.key, |deployment| {
                 deployment.set(&["metadata", "annotations", REVISION], text);
             })
         {
@@ -244,7 +255,8 @@ impl Rollout {
         }
     }
 
-    /// What the new ReplicaSet's annotations should be: the Deployment's, its revision, and what it was sized for.
+    /// What the new ReplicaSet's annotations should be: the Deployment's, its revision, and those it had before if its template
+    /// came back.
     fn annotations(&self, set: &Value, revision: i64) -> Value {
         let mut annotations = set.at(&["metadata", "annotations"]).clone();
         for (key, value) in self.deployment.at(&["metadata", "annotations"]).entries() {
@@ -252,10 +264,13 @@ impl Rollout {
                 annotations.object().insert(key.clone(), value.clone());
             }
         }
-        if set.annotation(REVISION) != Some(&revision.to_string()) {
+        if Self::revision(set) < revision {
             annotations.object().insert(REVISION, revision.to_string());
+            if let Some(before) = set.annotation(REVISION) {
+                let history = past_revisions(set.annotation(HISTORY).unwrap_or_default(), before);
+                annotations.object().insert(HISTORY, history);
+            }
         }
-        self.sized(&mut annotations);
         annotations
     }
 
@@ -312,9 +327,11 @@ impl Rollout {
             [only] => Some(only.clone()),
             _ => None,
         };
-        if let Some((key, _)) = newest {
+        if let Some((key, set)) = newest {
             let replicas = self.replicas();
-            self.size(cluster, &key, replicas);
+            if wanted(&set) != replicas {
+                self.size(cluster, &key, replicas);
+            }
             return;
         }
         if active.is_empty() {
@@ -458,6 +475,16 @@ impl Rollout {
             && status("availableReplicas") == self.replicas()
             && status("observedGeneration") >= self.deployment.generation()
     }
+}
+
+/// The revisions that a ReplicaSet was, with one more.
+fn past_revisions(history: &str, one: &str) -> String {
+    let mut past: Vec<&str> = history.split(',').filter(|revision| !revision.is_empty()).collect();
+    past.push(one);
+    while past.len() > 1 && past.iter().map(|revision| revision.len() + 1).sum::<usize>() > HISTORY_MAX {
+        past.remove(0);
+    }
+    past.join(",")
 }
 
 /// A quotient rounded to the nearest, halves up.

@@ -5,12 +5,13 @@
 
 use super::children::{self, Kind};
 use super::client::Client;
+use super::hash;
 use crate::apiserver::Status;
 use crate::apiserver::registry::Deletion;
 use crate::cluster::Cluster;
 use crate::doc;
 use crate::object::ObjectKey;
-use crate::value::Value;
+use crate::value::{Text, Value};
 
 pub(super) const REVISIONS: &str = "controllerrevisions.apps";
 /// Which revision a pod was made from.
@@ -45,18 +46,35 @@ pub(super) fn template(revision: &Value) -> Value {
     template
 }
 
-/// The revision of the current template, made or brought to the front if need be. Its hash stands under `label` as well.
+/// What a revision's name is a digest of, and the label under which the digest stands as well.
+pub(super) struct Naming {
+    label: &'static str,
+    /// Of the owner's template, what is kept of it, and the collisions so far, if any were counted.
+    digest: fn(&Value, &Value, Option<i64>) -> Text,
+}
+
+/// How a DaemonSet names its revisions.
+pub(super) const BY_TEMPLATE: Naming =
+    Naming { label: REVISION_LABEL, digest: |template, _, collisions| hash::of_template(template, collisions) };
+/// How a StatefulSet names its revisions.
+pub(super) const BY_DATA: Naming = Naming {
+    label: "controller.kubernetes.io/hash",
+    digest: |_, data, collisions| hash::of_revision(data, collisions.unwrap_or(0)),
+};
+
+/// The revision of the current template, made or brought to the front if need be.
 /// Gives it together with the collisions that were met on the way to its name.
 pub(super) fn current(
     cluster: &mut Cluster,
     client: Client,
     kind: Kind,
     owner: &Value,
-    label: &str,
+    naming: &Naming,
 ) -> Result<(Value, i64), Status> {
     let revisions = of(cluster, client, kind, owner);
     let data = data(owner);
-    let mut collisions = owner.at(&["status", "collisionCount"]).as_int().unwrap_or(0);
+    let counted = owner.at(&["status", "collisionCount"]).as_int();
+    let mut collisions = counted.unwrap_or(0);
     let next = revisions.last().map_or(0, |(_, last)| number(last)) + 1;
     let equal = revisions.iter().rev().find(|(_, revision)| *revision.at(&["data"]) == data);
     if let Some((key, revision)) = equal {
@@ -67,9 +85,10 @@ pub(super) fn current(
         return Ok((front, collisions));
     }
     for _ in 0..COLLISIONS_MAX {
-        let hash = children::hash(owner.at(&["spec", "template"]), collisions);
+        let counted = counted.or((collisions > 0).then_some(collisions)).map(|_| collisions);
+        let hash = (naming.digest)(owner.at(&["spec", "template"]), &data, counted);
         let mut labels = owner.at(&["spec", "template", "metadata", "labels"]).clone();
-        labels.object().insert(label, hash.clone());
+        labels.object().insert(naming.label, hash.clone());
         let name = format!("{}-{hash}", owner.name());
         let mut revision = doc!({
             "apiVersion": "apps/v1", "kind": "ControllerRevision",

@@ -9,12 +9,14 @@
 mod children;
 pub mod client;
 mod clusterroleaggregation;
+mod cronjob;
 mod customresourcedefinition;
 mod daemonset;
 mod deployment;
 mod endpoints;
 mod endpointslice;
 mod garbagecollector;
+mod hash;
 mod history;
 mod horizontalpodautoscaler;
 mod job;
@@ -77,10 +79,12 @@ static ALL: &[&dyn Controller] = &[
     &crate::scheduler::Scheduler,
     &crate::kubelet::Kubelets,
     &deployment::Deployments,
-    &replicaset::ReplicaSets,
+    &replicaset::SETS,
+    &replicaset::CONTROLLERS,
     &statefulset::StatefulSets,
     &daemonset::DaemonSets,
     &job::Jobs,
+    &cronjob::CronJobs,
     &endpoints::Endpoints,
     &endpointslice::EndpointSlices,
     &namespace::Namespaces,

@@ -1,6 +1,7 @@
-//! The ReplicaSet controller: so many pods of one template, no more and no fewer.
+//! The ReplicaSet controller, and the one of its elder, the ReplicationController: so many pods of one template, no more
+//! and no fewer.
 //!
-//! Knows: `pkg/controller/replicaset`.
+//! Knows: `pkg/controller/replicaset` and `pkg/controller/replication`, which see to both kinds with one piece of code.
 //! Does not know: why somebody wants so many.
 
 use std::collections::BTreeMap;
@@ -18,24 +19,40 @@ use crate::object::ObjectKey;
 use crate::time;
 use crate::value::Value;
 
-const KIND: Kind = Kind { api_version: "apps/v1", kind: "ReplicaSet", resource: "replicasets.apps" };
-const CLIENT: Client = Client::controller("replicaset-controller");
-
 /// As many as are made or removed at one look.
 const BURST: usize = 500;
 /// How long to wait after the API server refused a pod.
 const BACK_OFF: Duration = Duration::from_secs(5);
 
-/// The controller.
-pub(super) struct ReplicaSets;
+/// A controller of so many pods of one template.
+pub(super) struct Replicas {
+    kind: Kind,
+    client: Client,
+    /// Whether the status counts the pods that are told to go.
+    counts_terminating: bool,
+}
 
-impl Controller for ReplicaSets {
+/// The ReplicaSet controller.
+pub(super) static SETS: Replicas = Replicas {
+    kind: Kind { api_version: "apps/v1", kind: "ReplicaSet", resource: "replicasets.apps" },
+    client: Client::controller("replicaset-controller"),
+    counts_terminating: true,
+};
+
+/// The ReplicationController's. Its conditions and counts are those of a ReplicaSet, its selector is a plain map.
+pub(super) static CONTROLLERS: Replicas = Replicas {
+    kind: Kind { api_version: "v1", kind: "ReplicationController", resource: "replicationcontrollers" },
+    client: Client::controller("replication-controller"),
+    counts_terminating: false,
+};
+
+impl Controller for Replicas {
     fn name(&self) -> &'static str {
-        CLIENT.name
+        self.client.name
     }
 
     fn notice(&self, cluster: &Cluster, change: &Change, look: &mut dyn FnMut(ObjectKey)) {
-        children::notice(cluster, change, KIND, "pods", look);
+        children::notice(cluster, change, self.kind, "pods", look);
     }
 
     fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
@@ -43,10 +60,10 @@ impl Controller for ReplicaSets {
         if !children::knows_its_own(&set) {
             return Next::Done;
         }
-        let pods = children::claim(cluster, CLIENT, KIND, &set, "pods");
-        let failure = if set.is_terminating() { Ok(()) } else { scale(cluster, &set, &pods) };
-        let pods = children::claim(cluster, CLIENT, KIND, &set, "pods");
-        let wait = report(cluster, key, &pods, failure.as_ref().err());
+        let pods = children::claim(cluster, self.client, self.kind, &set, "pods");
+        let failure = if set.is_terminating() { Ok(()) } else { self.scale(cluster, &set, &pods) };
+        let pods = children::claim(cluster, self.client, self.kind, &set, "pods");
+        let wait = self.report(cluster, key, &pods, failure.as_ref().err());
         match (failure, wait) {
             (Err(status), _) if !children::is_hopeless(&status) => Next::After(BACK_OFF),
             (_, Some(wait)) => Next::After(wait),
@@ -55,90 +72,93 @@ impl Controller for ReplicaSets {
     }
 }
 
-/// Makes what is missing, removes what is too much. Stops at the first refusal: the next pod would be refused as well.
-fn scale(cluster: &mut Cluster, set: &Value, pods: &[(ObjectKey, Value)]) -> Result<(), Status> {
-    let wanted = usize::try_from(set.at(&["spec", "replicas"]).as_int().unwrap_or(1)).unwrap_or(0);
-    let mut active: Vec<&(ObjectKey, Value)> = pods.iter().filter(|(_, pod)| children::is_active(pod)).collect();
-    let Some(surplus) = active.len().checked_sub(wanted) else {
-        for _ in active.len()..wanted.min(active.len() + BURST) {
-            let pod = children::pod(KIND, set, set.at(&["spec", "template"]), None);
-            match CLIENT.create(cluster, "pods", pod) {
-                Ok(made) => {
-                    let message = format!("Created pod: {}", made.name());
-                    CLIENT.event(cluster, set, Severity::Normal, "SuccessfulCreate", &message);
-                }
-                Err(status) => {
-                    let message = format!("Error creating: {status}");
-                    CLIENT.event(cluster, set, Severity::Warning, "FailedCreate", &message);
-                    return Err(status);
+impl Replicas {
+    /// Makes what is missing, removes what is too much. Stops at the first refusal: the next pod would be refused as well.
+    fn scale(&self, cluster: &mut Cluster, set: &Value, pods: &[(ObjectKey, Value)]) -> Result<(), Status> {
+        let wanted = usize::try_from(set.at(&["spec", "replicas"]).as_int().unwrap_or(1)).unwrap_or(0);
+        let mut active: Vec<&(ObjectKey, Value)> = pods.iter().filter(|(_, pod)| children::is_active(pod)).collect();
+        let Some(surplus) = active.len().checked_sub(wanted) else {
+            for _ in active.len()..wanted.min(active.len() + BURST) {
+                let pod = children::pod(self.kind, set, set.at(&["spec", "template"]), None);
+                match self.client.create(cluster, "pods", pod) {
+                    Ok(made) => {
+                        let message = format!("Created pod: {}", made.name());
+                        self.client.event(cluster, set, Severity::Normal, "SuccessfulCreate", &message);
+                    }
+                    Err(status) => {
+                        let message = format!("Error creating: {status}");
+                        self.client.event(cluster, set, Severity::Warning, "FailedCreate", &message);
+                        return Err(status);
+                    }
                 }
             }
+            return Ok(());
+        };
+        if surplus == 0 {
+            return Ok(());
         }
-        return Ok(());
-    };
-    if surplus == 0 {
-        return Ok(());
-    }
-    let mut crowds: BTreeMap<&str, usize> = BTreeMap::new();
-    for (_, pod) in &active {
-        *crowds.entry(pod.at(&["spec", "nodeName"]).str_or_empty()).or_default() += 1;
-    }
-    let crowd = |pod: &Value| crowds.get(pod.at(&["spec", "nodeName"]).str_or_empty()).copied().unwrap_or(0);
-    let now = cluster.now();
-    active.sort_by(|(_, one), (_, two)| children::goes_first(one, two, &crowd, now));
-    let doomed: Vec<ObjectKey> = active.iter().take(surplus.min(BURST)).map(|(key, _)| key.clone()).collect();
-    for key in doomed {
-        match CLIENT.delete(cluster, &key, &Deletion::default()) {
-            Ok(_) => {
-                let message = format!("Deleted pod: {}", key.name);
-                CLIENT.event(cluster, set, Severity::Normal, "SuccessfulDelete", &message);
+        let mut crowds: BTreeMap<&str, usize> = BTreeMap::new();
+        for (_, pod) in &active {
+            *crowds.entry(pod.at(&["spec", "nodeName"]).str_or_empty()).or_default() += 1;
+        }
+        let crowd = |pod: &Value| crowds.get(pod.at(&["spec", "nodeName"]).str_or_empty()).copied().unwrap_or(0);
+        let now = cluster.now();
+        active.sort_by(|(_, one), (_, two)| children::goes_first(one, two, &crowd, now));
+        let doomed: Vec<ObjectKey> = active.iter().take(surplus.min(BURST)).map(|(key, _)| key.clone()).collect();
+        for key in doomed {
+            match self.client.delete(cluster, &key, &Deletion::default()) {
+                Ok(_) => {
+                    let message = format!("Deleted pod: {}", key.name);
+                    self.client.event(cluster, set, Severity::Normal, "SuccessfulDelete", &message);
+                }
+                Err(status) if status.code == 404 => {}
+                Err(status) => return Err(status),
             }
-            Err(status) if status.code == 404 => {}
-            Err(status) => return Err(status),
         }
+        Ok(())
     }
-    Ok(())
-}
 
-/// Writes the status. Gives how long until a pod will have been ready for long enough.
-fn report(
-    cluster: &mut Cluster,
-    key: &ObjectKey,
-    pods: &[(ObjectKey, Value)],
-    failure: Option<&Status>,
-) -> Option<Duration> {
-    let set = cluster.get(key)?.clone();
-    let (now, min_ready) = (cluster.now(), set.at(&["spec", "minReadySeconds"]).as_int().unwrap_or(0));
-    let pods = || pods.iter().map(|(_, pod)| pod);
-    let active = || pods().filter(|pod| children::is_active(pod));
-    let template = set.at(&["spec", "template", "metadata", "labels"]);
-    let (mut available, mut wait) = (0, None::<Duration>);
-    for pod in active() {
-        match children::is_available(pod, min_ready, now) {
-            Ok(()) => available += 1,
-            Err(Some(left)) => wait = Some(wait.map_or(left, |have| have.min(left))),
-            Err(None) => {}
+    /// Writes the status. Gives how long until a pod will have been ready for long enough.
+    fn report(
+        &self,
+        cluster: &mut Cluster,
+        key: &ObjectKey,
+        pods: &[(ObjectKey, Value)],
+        failure: Option<&Status>,
+    ) -> Option<Duration> {
+        let set = cluster.get(key)?.clone();
+        let (now, min_ready) = (cluster.now(), set.at(&["spec", "minReadySeconds"]).as_int().unwrap_or(0));
+        let pods = || pods.iter().map(|(_, pod)| pod);
+        let active = || pods().filter(|pod| children::is_active(pod));
+        let template = set.at(&["spec", "template", "metadata", "labels"]);
+        let (mut available, mut wait) = (0, None::<Duration>);
+        for pod in active() {
+            match children::is_available(pod, min_ready, now) {
+                Ok(()) => available += 1,
+                Err(Some(left)) => wait = Some(wait.map_or(left, |have| have.min(left))),
+                Err(None) => {}
+            }
         }
+        let generation = set.generation();
+        let failed = failure.map(|status| status.to_string());
+        let _ = self.client.update_status(cluster, key, |set| {
+            set.set(&["status", "replicas"], count(active()));
+            set_count(
+                set,
+                &["status", "fullyLabeledReplicas"],
+                count(active().filter(|pod| labels::matches_map(template, pod.labels()))),
+            );
+            set_count(set, &["status", "readyReplicas"], count(active().filter(|pod| children::is_ready(pod))));
+            set_count(set, &["status", "availableReplicas"], available);
+            if self.counts_terminating {
+                let terminating = pods().filter(|pod| pod.is_terminating() && !children::is_over(pod));
+                set.set(&["status", "terminatingReplicas"], count(terminating));
+            }
+            set.set(&["status", "observedGeneration"], generation);
+            condition(set, failed.as_deref(), &time::format(now));
+        });
+        wait
     }
-    let generation = set.generation();
-    let failed = failure.map(|status| status.to_string());
-    let _ = CLIENT.update_status(cluster, key, |set| {
-        set.set(&["status", "replicas"], count(active()));
-        set_count(
-            set,
-            &["status", "fullyLabeledReplicas"],
-            count(active().filter(|pod| labels::matches_map(template, pod.labels()))),
-        );
-        set_count(set, &["status", "readyReplicas"], count(active().filter(|pod| children::is_ready(pod))));
-        set_count(set, &["status", "availableReplicas"], available);
-        set.set(
-            &["status", "terminatingReplicas"],
-            count(pods().filter(|pod| pod.is_terminating() && !children::is_over(pod))),
-        );
-        set.set(&["status", "observedGeneration"], generation);
-        condition(set, failed.as_deref(), &time::format(now));
-    });
-    wait
 }
 
 /// `ReplicaFailure` stands while pods cannot be made, and is gone once they can.

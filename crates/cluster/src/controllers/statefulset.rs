@@ -75,7 +75,7 @@ fn runs_ready(pod: &Value) -> bool {
 
 impl Look {
     fn at(cluster: &mut Cluster, set: Value) -> Result<Self, Status> {
-        let (update, collisions) = history::current(cluster, CLIENT, KIND, &set, "controller.kubernetes.io/hash")?;
+        let (update, collisions) = history::current(cluster, CLIENT, KIND, &set, &history::BY_DATA)?;
         let named = set.at(&["status", "currentRevision"]).str_or_empty();
         let current = history::of(cluster, CLIENT, KIND, &set)
             .into_iter()

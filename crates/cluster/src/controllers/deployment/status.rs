@@ -12,8 +12,8 @@ use crate::doc;
 use crate::object::ObjectKey;
 use crate::value::Value;
 
-/// Writes counts and conditions. `paused` is none for a Deployment that is going.
-pub(super) fn write(cluster: &mut Cluster, rollout: &Rollout, paused: Option<bool>) -> Next {
+/// Writes counts and conditions; how the rollout goes only if it `rolls`.
+pub(super) fn write(cluster: &mut Cluster, rollout: &Rollout, rolls: bool) -> Next {
     let sum = |field: &str| rollout.sets.iter().map(|(_, set)| number(set, &["status", field])).sum::<i64>();
     let new = rollout.current().map(|(_, set)| set.clone());
     let (now, old) = (now_text(cluster), rollout.deployment.clone());
@@ -44,12 +44,32 @@ pub(super) fn write(cluster: &mut Cluster, rollout: &Rollout, paused: Option<boo
             ("False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
         };
         set(deployment, "Available", truth, reason, message, &now);
-        if paused.is_some() {
+        if rolls {
             next = progress(deployment, rollout, new.as_ref(), &status, &now, clock);
             failure(deployment, rollout, &now);
         }
     });
     next
+}
+
+/// A pause is told of in place of progress, and so is its end. A rollout that had come to its deadline stays so.
+pub(super) fn pause(cluster: &mut Cluster, key: &ObjectKey, paused: bool) {
+    let now = now_text(cluster);
+    let _ = CLIENT.update_status(cluster, key, |deployment| {
+        let reason = deployment.condition("Progressing").map(|condition| condition.at(&["reason"]).str_or_empty());
+        if deadline(deployment).is_none() || reason == Some("ProgressDeadlineExceeded") {
+            return;
+        }
+        match (paused, reason == Some("DeploymentPaused")) {
+            (true, false) => {
+                set(deployment, "Progressing", "Unknown", "DeploymentPaused", "Deployment is paused", &now);
+            }
+            (false, true) => {
+                set(deployment, "Progressing", "Unknown", "DeploymentResumed", "Deployment is resumed", &now);
+            }
+            _ => {}
+        }
+    });
 }
 
 /// The `Progressing` condition (`syncRolloutStatus`). Gives when the deadline has to be looked at.
