@@ -25,7 +25,7 @@ impl Api {
             let (path, query) = again.target.split_once('?').unwrap_or((&again.target, ""));
             let resent = Request { method: again.method, path, query, headers: &again.headers, body: &again.body };
             let mut second = apiserver::decode(&self.0.schema.clone(), &resent)?;
-            second.duplicates.clone_from(&call.duplicates);
+            second.faults.clone_from(&call.faults);
             second.options.pretty = call.options.pretty;
             assert_eq!(second, call);
             apiserver::handle(&mut self.0, &call, &User::admin())

@@ -197,7 +197,7 @@ mod tests {
             },
             options: Default::default(),
             body,
-            duplicates: Vec::new(),
+            faults: Vec::new(),
             output: Default::default(),
             user_agent: String::new(),
             impersonate: None,

@@ -64,9 +64,9 @@ pub fn decode(schema: &Schema, received: &Received) -> Result<Asked, Status> {
     if headers.contains_key(UPGRADE) && call.verb != Verb::Connect {
         return Err(Status::bad_request("this path has nothing to upgrade to: leave out the Upgrade header"));
     }
-    if let Some(field) = call.duplicates.first() {
+    if let Some(fault) = call.faults.iter().find(|fault| !fault.starts_with("unknown field")) {
         // What is forwarded says each field once, so production could not say this any more.
-        return Err(Status::bad_request(format!("strict decoding error: duplicate field {field:?}")));
+        return Err(Status::bad_request(format!("strict decoding error: {fault}")));
     }
     if let Some(field) = mask::find_mark(&call.body) {
         let why = format!(

@@ -19,8 +19,10 @@ pub struct Call {
     pub options: Options,
     /// With which body; `null` if there is none.
     pub body: Value,
-    /// Paths of fields that stand twice in the body: field validation wants to know.
-    pub duplicates: Vec<String>,
+    /// What field validation has against the body as it was sent: fields that stand twice, or that nobody knows and that
+    /// are in [`body`](Self::body) no more. In the server's words and the order of the body; of a patch, only what can
+    /// be said before it is applied.
+    pub faults: Vec<String>,
     /// How the answer is wanted.
     pub output: Output,
     /// What the client calls itself: the field manager where none is named.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::call::{Answer, Call, FieldValidation, PatchType, User, Verb};
+use super::fields::{self, Sent};
 use super::registry::{self, Deleted, Deletion, Part, Writer};
 use super::status::{Cause, Status};
 use super::watch::{Filter, View};
@@ -13,7 +14,7 @@ use super::{auth, discovery, list, patch, subresources};
 use crate::cluster::Cluster;
 use crate::doc;
 use crate::object::ObjectKey;
-use crate::schema::Resource;
+use crate::schema::{Resource, Type};
 use crate::value::Value;
 
 /// Answers a call, and changes the cluster if it says so.
@@ -32,22 +33,30 @@ pub fn handle(cluster: &mut Cluster, call: &Call, user: &User) -> Result<Answer,
         let built_in = cluster.schema.resources_of(&on.group, &on.version).any(|resource| !resource.custom);
         return if built_in { Err(Status::no_such_path()) } else { Ok(discovery::not_found()) };
     };
-    let request = Request { resource, call, user };
+    let mut answer = dispatch(cluster, &Request { resource, call, user })?;
+    if matches!(call.verb, Verb::Create | Verb::Update) {
+        answer.warnings.splice(0..0, call.faults.iter().cloned());
+    }
+    Ok(answer)
+}
+
+fn dispatch(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    let call = request.call;
     if !call.on.subresource.is_empty() {
-        return subresources::answer(cluster, &request);
+        return subresources::answer(cluster, request);
     }
     match call.verb {
-        Verb::Get => get(cluster, &request),
-        Verb::List => list::list(cluster, &request),
-        Verb::Watch => list::watch(cluster, &request),
+        Verb::Get => get(cluster, request),
+        Verb::List => list::list(cluster, request),
+        Verb::Watch => list::watch(cluster, request),
         Verb::Create if !request.resource.allows("list") && auth::is_review(&request.resource) => {
-            auth::review(cluster, &request)
+            auth::review(cluster, request)
         }
-        Verb::Create => create(cluster, &request),
-        Verb::Update => update(cluster, &request, Part::Main),
-        Verb::Patch(kind) => patch(cluster, &request, kind, Part::Main),
-        Verb::Delete => delete(cluster, &request),
-        Verb::DeleteCollection => delete_collection(cluster, &request),
+        Verb::Create => create(cluster, request),
+        Verb::Update => update(cluster, request, Part::Main),
+        Verb::Patch(kind) => patch(cluster, request, kind, Part::Main),
+        Verb::Delete => delete(cluster, request),
+        Verb::DeleteCollection => delete_collection(cluster, request),
         Verb::Connect => {
             Err(Status::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource"))
         }
@@ -234,7 +243,7 @@ pub(super) fn patch(
         return Err(Status::not_found(&resource.id(), &key.name));
     };
     let shown = cluster.schema.convert(&stored, &resource.gvk());
-    let mut patched = patch::apply(kind, resource.ty(), &shown, &request.call.body)?;
+    let (mut patched, warnings) = patched(request.call, kind, resource.ty(), &shown)?;
     if let Some(typed) = resource.ty().as_go(&patched) {
         patched = typed;
     }
@@ -247,7 +256,35 @@ pub(super) fn patch(
     }
     let patched = cluster.schema.convert(&patched, &resource.storage.kind);
     let updated = registry::update(cluster, &key, patched, part, &request.writer())?;
-    request.show(cluster, 200, &updated)
+    let mut answer = request.show(cluster, 200, &updated)?;
+    answer.warnings.splice(0..0, warnings);
+    Ok(answer)
+}
+
+/// What a patch makes of a document of this type, and what the client should be told of it.
+pub(super) fn patched(
+    call: &Call,
+    kind: PatchType,
+    ty: Type<'_>,
+    shown: &Value,
+) -> Result<(Value, Vec<String>), Status> {
+    let patched = patch::apply(kind, ty, shown, &call.body)?;
+    // It is refused as a whole, in the form in which its reader saw it.
+    let refuse = |why: String| {
+        let seen = match kind {
+            PatchType::Strategic => Value::from(patch::go_map(&call.body)),
+            _ => Value::from(patched.to_json()),
+        };
+        Status::invalid("", "", "", &[Cause::invalid("patch", seen, &why)])
+    };
+    let read = match kind {
+        PatchType::Strategic => fields::restore(ty, &patched),
+        _ => fields::read(ty, &patched, false, || Sent::from(&patched)),
+    };
+    let mut read = read.map_err(refuse)?;
+    read.faults.splice(0..0, call.faults.iter().cloned());
+    let warnings = fields::judge(call.options.field_validation, read.faults).map_err(refuse)?;
+    Ok((read.value, warnings))
 }
 
 /// Server-side apply: it makes what is not there, except through a subresource.
@@ -280,18 +317,11 @@ fn apply(cluster: &mut Cluster, request: &Request<'_>, stored: Option<&Value>, p
 
 /// What field validation says of keys that stand twice in what is applied.
 fn twice(call: &Call) -> Result<Vec<String>, Status> {
-    if call.duplicates.is_empty() || call.options.field_validation == FieldValidation::Ignore {
-        return Ok(Vec::new());
-    }
-    let lines = call.duplicates.iter().map(|path| {
-        let key = path.rsplit('.').next().unwrap_or(path);
-        format!("key {key:?} already set in map")
-    });
-    let message =
-        format!("error converting YAML to JSON: yaml: unmarshal errors:\n  {}", lines.collect::<Vec<_>>().join("\n  "));
-    match call.options.field_validation {
-        FieldValidation::Strict => Err(Status::bad_request(format!("error strict decoding YAML: {message}"))),
-        _ => Ok(vec![message]),
+    match (call.options.field_validation, call.faults.first()) {
+        (FieldValidation::Strict, Some(fault)) => {
+            Err(Status::bad_request(format!("error strict decoding YAML: {fault}")))
+        }
+        _ => Ok(call.faults.clone()),
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `decode`, `encode` | bytes to a call, an answer to bytes; the only parsers of what a client sent |
 //! | `list` | collections: in pages, as they were, as they change |
 //! | `handle` | authentication is over: authorize, dispatch to discovery, a verb, or a subresource |
+//! | `fields/` | whether a document fits its type: strangers, repetitions, values of the wrong kind |
 //! | `registry/` | the verbs, the same for every kind; what differs by kind is a strategy |
 //! | `patch/`, `apply/` | the four patch types, field managers |
 //! | `defaults/`, `validation/` | what is filled in, what is refused, kind by kind |
@@ -28,6 +29,7 @@ pub mod decode;
 mod defaults;
 pub mod discovery;
 pub mod encode;
+mod fields;
 mod handle;
 mod list;
 mod names;

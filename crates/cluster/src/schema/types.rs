@@ -363,7 +363,9 @@ impl<'a> Type<'a> {
         self.node.rules.as_deref()
     }
 
-    pub(super) fn is_go(self) -> bool {
+    /// Whether it is a Go type of Kubernetes' own, and not described by a CustomResourceDefinition.
+    #[must_use]
+    pub fn is_go(self) -> bool {
         self.node.go
     }
 

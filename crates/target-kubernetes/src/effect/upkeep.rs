@@ -336,7 +336,7 @@ fn refusal(cluster: &Cluster, key: &ObjectKey, template: &Value) -> Option<Strin
         on,
         options: Options { dry_run: true, ..Options::default() },
         body: pod,
-        duplicates: Vec::new(),
+        faults: Vec::new(),
         output: Output::default(),
         user_agent: String::new(),
         impersonate: None,

@@ -4,12 +4,13 @@
 //! Does not know: what it says beyond that.
 
 use super::syntax;
-use crate::apiserver::call::{Encoding, PatchType, Subject, Verb};
+use crate::apiserver::call::{Encoding, FieldValidation, PatchType, Subject, Verb};
+use crate::apiserver::fields::{self, Read, Sent};
 use crate::apiserver::names;
 use crate::apiserver::protobuf::{self, NotReadable};
 use crate::apiserver::status::Status;
 use crate::json::{self, Parsed};
-use crate::schema::{GroupVersionKind, Resource, Schema, split_api_version};
+use crate::schema::{GroupVersionKind, Resource, Schema, Type, split_api_version};
 use crate::value::Value;
 
 /// The largest body, in bytes.
@@ -70,7 +71,8 @@ pub(super) fn object(
     kind: &GroupVersionKind,
     encoding: Encoding,
     body: &[u8],
-) -> Result<Parsed, Status> {
+    validation: FieldValidation,
+) -> Result<Read, Status> {
     let unrecognized = |why: &str| {
         let summary = syntax::summary(body);
         let message = format!(
@@ -120,7 +122,52 @@ pub(super) fn object(
         document.set(&["apiVersion"], kind.api_version());
     }
     check_kind(schema, resource, kind, document)?;
-    Ok(parsed)
+    fitting(schema, resource, kind, encoding, body, parsed, validation)
+}
+
+/// Reads a document into the type of its kind, and does about its faults what the client wants done.
+fn fitting(
+    schema: &Schema,
+    resource: &Resource,
+    kind: &GroupVersionKind,
+    encoding: Encoding,
+    body: &[u8],
+    parsed: Parsed,
+    validation: FieldValidation,
+) -> Result<Read, Status> {
+    let cannot = |why: String| {
+        let (version, kind) = (&kind.version, &kind.kind);
+        Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
+    };
+    let ty = if *kind == resource.gvk() {
+        resource.ty()
+    } else {
+        schema.type_of(&kind.group, &kind.version, &kind.kind).unwrap_or(Type::unknown())
+    };
+    let Parsed { value, duplicates } = parsed;
+    // What was YAML came to Go as JSON in which each key stands once: who looks for repetitions looks before.
+    let is_json = encoding == Encoding::Json || body.trim_ascii_start().starts_with(b"{");
+    let (twice, lines) = if is_json { (!duplicates.is_empty(), None) } else { (false, repeated(&duplicates)) };
+    let again = || if is_json { Sent::json(body) } else { Sent::from(&value) };
+    let mut read = fields::read(ty, &value, twice, again).map_err(cannot)?;
+    read.faults.splice(0..0, lines);
+    read.faults = fields::judge(validation, read.faults).map_err(cannot)?;
+    // What every object says of itself is not for its type to keep.
+    for field in ["apiVersion", "kind"] {
+        if let Some(said) = value.get(field).filter(|said| read.value.get(field) != Some(said)) {
+            read.value.set(&[field], said.clone());
+        }
+    }
+    Ok(read)
+}
+
+/// What the reader of YAML says of keys that stand twice; nothing if none do.
+fn repeated(paths: &[String]) -> Option<String> {
+    let lines: Vec<String> = paths
+        .iter()
+        .map(|path| format!("key {:?} already set in map", path.rsplit('.').next().unwrap_or(path)))
+        .collect();
+    (!lines.is_empty()).then(|| format!("yaml: unmarshal errors:\n  {}", lines.join("\n  ")))
 }
 
 /// What Go calls a JSON value that it cannot read into a field.
@@ -205,7 +252,7 @@ pub(super) fn check_path(on: &Subject, verb: Verb, document: &Value) -> Result<(
 ///
 /// # Errors
 /// 400, as the API server says it.
-pub(super) fn patch(patch: PatchType, body: &[u8]) -> Result<Parsed, Status> {
+pub(super) fn patch(patch: PatchType, body: &[u8], validation: FieldValidation) -> Result<Read, Status> {
     let decoding = |why: String| Status::bad_request(format!("error decoding patch: {why}"));
     let parsed = match patch {
         PatchType::Apply => {
@@ -219,7 +266,18 @@ pub(super) fn patch(patch: PatchType, body: &[u8]) -> Result<Parsed, Status> {
         PatchType::Merge | PatchType::Strategic | PatchType::Apply => matches!(parsed.value, Value::Object(_)),
     };
     if fits {
-        return Ok(parsed);
+        let Parsed { value, duplicates } = parsed;
+        let faults = match patch {
+            _ if validation == FieldValidation::Ignore => Vec::new(),
+            PatchType::Apply => {
+                Vec::from_iter(repeated(&duplicates).map(|lines| format!("error converting YAML to JSON: {lines}")))
+            }
+            PatchType::Merge | PatchType::Strategic => {
+                duplicates.iter().map(|path| format!("duplicate field {path:?}")).collect()
+            }
+            PatchType::Json => operation_faults(body, &value, duplicates.is_empty())?,
+        };
+        return Ok(Read { value, faults });
     }
     let into = match patch {
         PatchType::Json => "[]handlers.jsonPatchOp",
@@ -227,6 +285,46 @@ pub(super) fn patch(patch: PatchType, body: &[u8]) -> Result<Parsed, Status> {
     };
     let why = format!("json: cannot unmarshal {} into Go value of type {into}", go_kind(&parsed.value));
     Err(if patch == PatchType::Json { decoding(why) } else { Status::bad_request(why) })
+}
+
+/// What is wrong with the operations of a JSON patch: members that operations do not have, or have twice.
+fn operation_faults(body: &[u8], operations: &Value, once: bool) -> Result<Vec<String>, Status> {
+    const MEMBERS: &[&str] = &["op", "path", "from", "value"];
+    let is_text = |member: &str, value: &Value| member == "value" || matches!(value, Value::Null | Value::String(_));
+    let sound = operations.items().iter().all(|operation| {
+        let members = operation.entries();
+        operation.as_object().is_some()
+            && members.iter().all(|(key, value)| MEMBERS.contains(&key.as_str()) && is_text(key, value))
+    });
+    if once && sound {
+        return Ok(Vec::new());
+    }
+    let mut faults = Vec::new();
+    let wrong = |what: &str, place: &str| {
+        let why = format!("error decoding patch: json: cannot unmarshal {what} into Go {place}");
+        Err(Status::bad_request(why))
+    };
+    let Sent::List(operations) = Sent::json(body) else { return Ok(faults) };
+    for (at, operation) in operations.iter().enumerate() {
+        let members = match operation {
+            Sent::Map(members) => members.as_slice(),
+            Sent::Null => &[],
+            other => return wrong(other.noun(), "value of type handlers.jsonPatchOp"),
+        };
+        for (place, (key, value)) in members.iter().enumerate() {
+            if !MEMBERS.contains(&key.as_str()) {
+                faults.push(format!("json patch unknown field \"[{at}].{key}\""));
+                continue;
+            }
+            if members.iter().take(place).any(|(earlier, _)| earlier == key) {
+                faults.push(format!("json patch duplicate field \"[{at}].{key}\""));
+            }
+            if key != "value" && !matches!(value, Sent::Null | Sent::Text(_)) {
+                return wrong(value.noun(), &format!("struct field jsonPatchOp.{key} of type string"));
+            }
+        }
+    }
+    Ok(faults)
 }
 
 /// Reads the options in the body of a delete; `null` if there are none.

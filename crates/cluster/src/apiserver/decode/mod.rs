@@ -21,9 +21,9 @@ mod query;
 pub(crate) mod syntax;
 
 use super::call::{Call, Options, Subject, User, Verb};
+use super::fields::Read;
 use super::selector;
 use super::status::Status;
-use crate::json::Parsed;
 use crate::schema::{Resource, Schema, Subresource};
 use crate::value::Value;
 use path::Target;
@@ -71,7 +71,7 @@ pub fn decode(schema: &Schema, request: &Request<'_>) -> Result<Call, Status> {
         on: Subject::default(),
         options: Options::default(),
         body: Value::Null,
-        duplicates: Vec::new(),
+        faults: Vec::new(),
         output: media::output(&accept, Verb::Get, None)?,
         user_agent: request.header("user-agent")?.to_owned(),
         impersonate: impersonated(request)?,
@@ -110,20 +110,21 @@ pub fn decode(schema: &Schema, request: &Request<'_>) -> Result<Call, Status> {
     if selector.is_some() {
         call.options.field_selector = selector;
     }
-    let parsed = match call.verb {
+    let validation = call.options.field_validation;
+    let read = match call.verb {
         Verb::Create | Verb::Update => {
             let encoding = media::input(content_type, resource)?;
             let kind = route.subresource.map_or_else(|| resource.gvk(), |below| below.kind.clone());
-            let parsed = body::object(schema, resource, &kind, encoding, request.body)?;
-            body::check_path(&call.on, call.verb, &parsed.value)?;
-            parsed
+            let read = body::object(schema, resource, &kind, encoding, request.body, validation)?;
+            body::check_path(&call.on, call.verb, &read.value)?;
+            read
         }
-        Verb::Patch(patch) => body::patch(patch, request.body)?,
+        Verb::Patch(patch) => body::patch(patch, request.body, validation)?,
         // The body of a connect is a stream of its own. That of a read is nothing: no server looks at it.
-        _ => Parsed::default(),
+        _ => Read::default(),
     };
-    call.body = parsed.value;
-    call.duplicates = parsed.duplicates;
+    call.body = read.value;
+    call.faults = read.faults;
     Ok(call)
 }
 

@@ -10,7 +10,7 @@ fn get(cluster: &Cluster, path: &str, accept: &str) -> Answer {
         on: Subject { path: path.into(), ..Subject::default() },
         options: Options { others: others.map(|(k, v)| (k.into(), v.into())).collect(), ..Options::default() },
         body: Value::Null,
-        duplicates: Vec::new(),
+        faults: Vec::new(),
         output: Output { accept: accept.into(), ..Output::default() },
         user_agent: String::new(),
         impersonate: None,

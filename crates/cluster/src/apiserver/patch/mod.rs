@@ -15,6 +15,7 @@ mod tests;
 use super::{PatchType, Status};
 use crate::schema::Type;
 use crate::value::Value;
+pub(super) use strategic::go_map;
 
 /// Applies a patch of any type but server-side apply.
 ///

@@ -219,7 +219,7 @@ fn without_directives(patch: &Map) -> Map {
 }
 
 /// A map as Go's `%v` prints it, because the API server's message holds one.
-fn go_map(value: &Value) -> String {
+pub(in crate::apiserver) fn go_map(value: &Value) -> String {
     match value {
         Value::Object(map) => {
             let entries: Vec<String> = map.iter().map(|(key, value)| format!("{key}:{}", go_map(value))).collect();
