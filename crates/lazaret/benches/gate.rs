@@ -46,7 +46,8 @@ struct Runner {
     client: Client,
     connection: Connection,
     times: Times,
-    other: BTreeMap<u16, usize>,
+    /// How often it was answered with another code than 200, and what was said the first time.
+    other: BTreeMap<u16, (usize, String)>,
 }
 
 impl Runner {
@@ -63,7 +64,8 @@ impl Runner {
         if answer.code == 200 {
             self.times.0.push(u64::try_from(begin.elapsed().as_micros()).unwrap());
         } else {
-            *self.other.entry(answer.code).or_default() += 1;
+            let said = answer.message();
+            self.other.entry(answer.code).or_insert((0, said)).0 += 1;
             if answer.code == 429 {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -71,8 +73,12 @@ impl Runner {
     }
 
     fn others(&self) -> String {
-        self.other.iter().map(|(code, count)| format!("; {count} answered {code}")).collect()
+        told(&self.other)
     }
+}
+
+fn told(other: &BTreeMap<u16, (usize, String)>) -> String {
+    other.iter().map(|(code, (count, said))| format!("; {count} answered {code}: {said:.160?}")).collect()
 }
 
 /// Prints a row: direct, through the gate, and how many times as long that is.
@@ -101,7 +107,7 @@ async fn main() {
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("s-{number}"), "namespace": "shop"},
             "stringData": {"user": "root", "password": format!("hunter{number}")}})
     }));
-    objects.extend((0..crowd).map(|number| deployment(&format!("one-{number}"), 1)));
+    objects.extend((0..crowd).map(|number| deployment(&format!("one-{number}"), 2)));
     let folder = Folder::new();
     let production = Production::start(&objects, &folder.join("production")).await;
     // Not through the tap, which would cost something too.
@@ -157,7 +163,7 @@ async fn main() {
         );
     }
 
-    // A dry run is settled by its shape.
+    // A dry run is settled without a simulation.
     let mut asker = Runner::of(gate.client(&gate.agent("asker").token)).await;
     for _ in 0..TURN {
         asker.time("PATCH", &(path("read") + "?dryRun=All"), &json!({"spec": {"replicas": 3}})).await;
@@ -175,22 +181,21 @@ async fn throng(clients: Vec<Client>) -> (f64, String) {
             let mut turn = 0;
             while begin.elapsed() < CROWD_TIME {
                 turn += 1;
-                let replicas = json!({"spec": {"replicas": 1 + turn % 2}});
+                let replicas = json!({"spec": {"replicas": 2 + turn % 2}});
                 runner.time("PATCH", &path(&format!("one-{number}")), &replicas).await;
             }
             runner
         }));
     }
-    let (mut done, mut other) = (0, BTreeMap::<u16, usize>::new());
+    let (mut done, mut other) = (0, BTreeMap::<u16, (usize, String)>::new());
     for task in tasks {
         let runner = task.await.unwrap();
         done += runner.times.0.len();
-        for (code, count) in runner.other {
-            *other.entry(code).or_default() += count;
+        for (code, (count, said)) in runner.other {
+            other.entry(code).or_insert((0, said)).0 += count;
         }
     }
-    let said = other.iter().map(|(code, count)| format!("; {count} answered {code}")).collect();
-    (done as f64 / begin.elapsed().as_secs_f64(), said)
+    (done as f64 / begin.elapsed().as_secs_f64(), told(&other))
 }
 
 /// What each stage took, of the cases that each tier decided.

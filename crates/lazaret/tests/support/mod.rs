@@ -16,6 +16,7 @@ pub mod production;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+#[allow(unused_imports)]
 pub use client::{Answered, Client};
 #[allow(unused_imports)]
 pub use gate::{Agent, Gate};
