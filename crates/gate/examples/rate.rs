@@ -15,8 +15,8 @@ use gate::{
     SimulateError, Stale, Stop, Target, TokioHost, Twin, Vault,
 };
 use model::{
-    Access, Action, ActionPolicy, AgentId, Digest, Effect, Evidence, Key, ObjectRef, Opinion, PolicyError, Prediction,
-    TargetName,
+    Access, Action, ActionPolicy, AgentId, Digest, Effect, Evidence, Key, ObjectRef, Opinion, Overtaken, PolicyError,
+    Prediction, TargetName,
 };
 
 const FOR: Duration = Duration::from_secs(2);
@@ -70,7 +70,11 @@ impl Target for Null {
     }
     async fn arrived(&self, (): &()) {}
     async fn observe(&self, sent: &Sent<String, ()>, _: &Credential<Read>) -> Observation<()> {
-        Observation::Happened { effect: Box::new(sent.predicted().clone()), receipt: () }
+        Observation::Happened {
+            effect: Box::new(sent.predicted().clone()),
+            overtaken: Overtaken::default(),
+            receipt: (),
+        }
     }
 }
 

@@ -28,8 +28,11 @@ const MEMORY: u64 = 50;
 pub(crate) struct Fidelity(BTreeMap<(TargetName, String), Score>);
 
 impl Fidelity {
-    /// Takes in one comparison.
+    /// Takes in one comparison. One in which everything was overtaken compares nothing, and says nothing.
     pub(crate) fn measure(&mut self, target: &TargetName, kind: &str, drift: &Drift) {
+        if drift.compared == 0 {
+            return;
+        }
         let score =
             self.0.entry((target.clone(), kind.to_owned())).or_insert(Score { measured: 0, right: Decimal::ZERO });
         score.measured += 1;

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use model::Drift;
+use model::{Drift, Overtaken};
 use tracing::{info, warn};
 
 use crate::journal::{Draft, Entry, Outcome};
@@ -61,15 +61,24 @@ async fn see_through<T: Target>(gate: &Arc<Gate<T>>, sent: Sent<T::Call, T::Rece
     let credential = gate.vault.reader(gate.name());
     let (mut pause_ms, mut tries) = (PAUSE_MS, 0);
     loop {
-        let observed = gate.target.observe(&sent, &credential).await;
+        let observed = tokio::select! {
+            biased;
+            observed = gate.target.observe(&sent, &credential) => observed,
+            // What came of it no longer shows in production: later actions have changed all that it was about.
+            overtaken = wholly_overtaken(gate, &sent), if sent.receipt.is_some() => {
+                log(gate.append(vec![measured(&sent, Drift::void(overtaken))]).await);
+                return;
+            }
+        };
         gate.reach(Point::Observed, &sent.case).await;
         tries += 1;
         match observed {
-            Observation::Happened { effect, receipt } => {
-                let drift = Drift::between(&sent.effect, &effect);
+            Observation::Happened { effect, overtaken: by_others, receipt } => {
+                let mut overtaken = gate.journal.state().overtakers(gate.name(), sent.seq, &sent.effect);
+                overtaken.add(by_others);
+                let drift = Drift::between(&sent.effect, &effect, overtaken);
                 info!(case = %sent.case, score = %drift.score(), "observed");
-                let measured = Entry::Observation { intent: sent.seq, kind: sent.action.kind.clone(), drift };
-                let mut drafts = vec![Draft::new(&sent.case, measured)];
+                let mut drafts = vec![measured(&sent, drift)];
                 if sent.receipt.is_none() {
                     arrive(gate, &sent, &receipt).await;
                     let how = "production shows the change".to_owned();
@@ -98,6 +107,22 @@ async fn see_through<T: Target>(gate: &Arc<Gate<T>>, sent: Sent<T::Call, T::Rece
             }
         }
     }
+}
+
+/// Done when later actions have left nothing of the forecast to observe.
+async fn wholly_overtaken<T: Target>(gate: &Gate<T>, sent: &Sent<T::Call, T::Receipt>) -> Overtaken {
+    loop {
+        gate.host.sleep(PAUSE_MS).await;
+        let overtaken = gate.journal.state().overtakers(gate.name(), sent.seq, &sent.effect);
+        if overtaken.leaves_nothing_of(&sent.effect) {
+            return overtaken;
+        }
+    }
+}
+
+fn measured<C, R>(sent: &Sent<C, R>, drift: Drift) -> Draft {
+    let entry = Entry::Observation { intent: sent.seq, kind: sent.action.kind.clone(), drift };
+    Draft::new(&sent.case, entry)
 }
 
 /// Waits until the twin has seen the change, and only then takes it out of the overlay.

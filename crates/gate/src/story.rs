@@ -279,7 +279,12 @@ impl Story {
             }),
             Entry::Observation { drift, .. } => {
                 let right = drift.compared.saturating_sub(drift.wrong.len() as u64);
-                say(format!("observed: {right} of {} as predicted", drift.compared));
+                if drift.compared > 0 || drift.overtaken.is_empty() {
+                    say(format!("observed: {right} of {} as predicted", drift.compared));
+                }
+                for (by, what) in drift.overtaken.told() {
+                    say(format!("not observed, as overtaken by {by}: {}", what.join(", ")));
+                }
                 for miss in &drift.wrong {
                     say(format!("{}: predicted {}, observed {}", miss.what, miss.predicted, miss.observed));
                 }

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use model::{Action, AgentId, Effect, ObjectRef, Prediction, TargetName};
+use model::{Action, AgentId, Effect, ObjectRef, Overtaken, Prediction, TargetName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -209,6 +209,8 @@ pub enum Observation<R> {
     Happened {
         /// What is measurable of the effect.
         effect: Box<Effect>,
+        /// What somebody who does not pass the gate has changed meanwhile. What agents did, the gate knows itself.
+        overtaken: Overtaken,
         /// As production would have answered.
         receipt: R,
     },

@@ -95,6 +95,11 @@ impl Footprint {
         self.writes.insert(key.into());
     }
 
+    /// Does it change this, or anything of this sort?
+    pub fn writes_to(&self, key: &Key) -> bool {
+        self.writes.contains(key) || self.writes.iter().any(|write| write.meets(key))
+    }
+
     /// Can the two spoil each other's prediction? One of them must write what the other reads or writes; two that
     /// only read the same do not wait for each other.
     pub fn overlaps(&self, other: &Self) -> bool {

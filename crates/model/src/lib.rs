@@ -33,7 +33,7 @@ pub use among::Among;
 pub use budget::{Course, Spent, Tally};
 pub use decimal::Decimal;
 pub use digest::{Digest, canonical_json};
-pub use drift::{Drift, Miss};
+pub use drift::{Drift, Miss, Overtaken};
 pub use effect::{Change, Effect, FieldChange, Manner, Objects, Prediction};
 pub use footprint::{Footprint, Key};
 pub use forecast::{

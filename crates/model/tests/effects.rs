@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may")]
 
 use model::{
-    Among, Change, Decimal, Drift, Effect, FieldChange, Forecast, Hazard, HazardKind, Judgement, Load, Manner, Micros,
-    ObjectRef, Range, Reversibility, Ruling, Service, Tier, Verdict, Voice, Workload,
+    Among, Change, Decimal, Drift, Effect, FieldChange, Footprint, Forecast, Hazard, HazardKind, Judgement, Load,
+    Manner, Micros, ObjectRef, Overtaken, Range, Reversibility, Ruling, Service, Tier, Touched, Verdict, Voice,
+    Workload,
 };
 use serde_json::json;
 
@@ -256,17 +257,53 @@ fn utilisation_says_how_much_is_asked_of_whoever_is_left() {
 }
 
 #[test]
+fn a_little_doubt_about_a_small_change_stays_little_in_a_large_system() {
+    let mut effect = scaled_to_zero();
+    let touched = |of| Touched { touched: Range::exact(3), of };
+    (effect.forecast.blast.objects, effect.forecast.blast.deleted) = (touched(150_000), touched(150_000));
+    let widened = effect.widened(Decimal::from_millis(50));
+    assert_eq!(widened.forecast.blast.deleted.touched.high(), 3, "{:?}", widened.forecast.blast);
+    assert_eq!(widened.forecast.pods_unschedulable, Range::exact(0));
+}
+
+#[test]
 fn drift_counts_what_came_out_differently_and_what_nobody_watched_is_neither() {
     let predicted = scaled_to_zero();
     let observed = changed(|e| {
         e.forecast.services.get_mut("shop/cart").unwrap().ready_after = Range::exact(1);
         drop(e.objects.touched.remove(&ObjectRef::namespaced("Pod", "shop", "cart-1")));
     });
-    let drift = Drift::between(&predicted, &observed);
-    assert_eq!(drift.wrong.len(), 1, "{drift:?}");
-    assert_eq!(drift.wrong[0].what, "service shop/cart readyAfter");
-    assert_eq!(Drift::between(&predicted, &predicted).score(), Decimal::ONE);
-    assert_eq!(Drift::between(&predicted, &Effect::none()).wrong.len(), 1, "the deployment did not change");
+    let drift = |observed: &Effect| Drift::between(&predicted, observed, Overtaken::default());
+    assert_eq!(drift(&observed).wrong.len(), 1, "{:?}", drift(&observed));
+    assert_eq!(drift(&observed).wrong[0].what, "service shop/cart readyAfter");
+    assert_eq!(drift(&predicted).score(), Decimal::ONE);
+    assert_eq!(drift(&Effect::none()).wrong.len(), 1, "the deployment did not change");
+}
+
+#[test]
+fn what_a_later_action_has_changed_speaks_neither_for_a_forecast_nor_against_it() {
+    let predicted = scaled_to_zero();
+    let observed = changed(|e| e.forecast.services.get_mut("shop/cart").unwrap().ready_after = Range::exact(3));
+    let touching = |object: ObjectRef| {
+        let mut footprint = Footprint::default();
+        footprint.write(&object);
+        footprint
+    };
+    let cart = touching(ObjectRef::namespaced("Deployment", "shop", "cart"));
+
+    let mut overtaken = Overtaken::default();
+    overtaken.by_action(&predicted, &Effect::none(), &touching(ObjectRef::global("Node", "n-1")), "case 2");
+    assert!(overtaken.is_empty(), "it touches nothing of this");
+    overtaken.by_action(&predicted, &Effect::none(), &cart, "case 3");
+    assert!(!overtaken.leaves_nothing_of(&predicted), "the service is still held to its forecast");
+    assert_eq!(Drift::between(&predicted, &observed, overtaken.clone()).wrong.len(), 1);
+    overtaken.by_action(&predicted, &predicted, &cart, "case 4");
+    assert!(overtaken.leaves_nothing_of(&predicted));
+    let drift = Drift::between(&predicted, &observed, overtaken);
+    assert_eq!((drift.compared, drift.wrong.len()), (0, 0), "{drift:?}");
+    let told: Vec<&str> = drift.overtaken.told().into_keys().collect();
+    assert_eq!(told, ["case 3", "case 4"], "each part by whoever was first");
+    assert_eq!(serde_json::from_str::<Drift>(&serde_json::to_string(&drift).unwrap()).unwrap(), drift);
 }
 
 #[test]

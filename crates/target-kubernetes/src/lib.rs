@@ -36,6 +36,8 @@ pub mod snapshot;
 pub mod standalone;
 pub mod sync;
 pub mod target;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod twin;
 pub mod upstream;

@@ -1,68 +1,119 @@
 //! What became of a call in production.
 //!
-//! Knows: how a commit's consequences are watched, and how to tell whether a call whose answer was lost has happened.
-//! Does not know: what was decided about the call.
+//! Knows: how a commit's consequences are watched, and when they can be held against the forecast.
+//! Does not know: what was decided about the call; what agents did meanwhile, which the gate knows itself.
+//!
+//! | file | knows |
+//! |---|---|
+//! | `others` | what somebody who does not pass the gate has changed meanwhile |
+//! | `doubt` | whether a call whose answer was lost has happened |
+
+mod doubt;
+mod others;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cluster::apiserver::{Call, Verb};
 use cluster::{Cluster, ObjectKey, Value};
-use gate::{Observation, Sent};
-use model::{Effect, Manner, Objects, Range, Service, Workload};
+use gate::Observation;
+use model::{Drift, Effect, Manner, ObjectRef, Objects, Range, Service, Workload};
 use tokio::time::{Instant, sleep, timeout};
 
+pub(crate) use doubt::find_out;
+use others::Others;
+
 use crate::commit::Receipt;
-use crate::decode::Asked;
 use crate::effect::availability::{ready_in, replicas};
 use crate::effect::data;
 use crate::sync::Sync;
-use crate::upstream::{Upstream, request};
 
-/// Production has settled when what is watched has not changed for so long.
-const QUIET: Duration = Duration::from_secs(5);
-/// Observed for at most so much longer than was forecast.
+/// Production has settled when what is watched has not changed for so long: autoscalers look every 15 seconds.
+const QUIET: Duration = Duration::from_secs(16);
+/// A forecast may come true later than forecast by as long again, or by so much.
 const MARGIN: Duration = Duration::from_secs(30);
 /// However long the forecast.
 const LONGEST: Duration = Duration::from_secs(600);
-/// How long a call may still be on its way after its connection was lost: longer than an API server lets one take.
-const LINGER: Duration = Duration::from_secs(5);
-/// How long one question may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Production is looked at no more often: what is shorter is no outage.
+const PAUSE: Duration = Duration::from_millis(50);
 
-/// Follows what a call led to, until production has settled.
+/// Follows what a call led to, until it has come true or has had the time to.
+///
+/// How long things take is where a twin and production differ most, and what comes after is what is measured: as long as
+/// production is not as forecast, it is given time. What then still differs is drift.
 pub(crate) async fn follow(sync: &Sync, predicted: &Effect, receipt: &Receipt) -> Observation<Receipt> {
-    let forecast = &predicted.forecast;
-    let expected = Duration::from_millis(u64::try_from(forecast.settled_seconds.likely().millis()).unwrap_or(0));
-    let end = Instant::now() + (expected + MARGIN).min(LONGEST);
-    let mut services: BTreeMap<String, Service> =
-        forecast.services.iter().map(|(name, service)| (name.clone(), Service::steady(service.ready_before))).collect();
-    let mut quiet_since = Instant::now();
-    let mut number = 0;
+    let expected = predicted.forecast.settled_seconds.likely().millis();
+    let expected = Duration::from_millis(u64::try_from(expected).unwrap_or(0)).min(LONGEST);
+    let begun = Instant::now();
+    let end = begun + (expected + expected.max(MARGIN)).min(LONGEST);
+    let mut watch = Watch::new(&sync.newest().cluster, predicted);
+    let (mut quiet_since, mut number) = (begun, 0);
     loop {
         let snapshot = sync.newest();
         if snapshot.number != number {
             number = snapshot.number;
-            let mut moved = false;
-            for (name, service) in &mut services {
-                let Some((namespace, name)) = name.split_once('/') else { continue };
-                let ready = ready_in(&snapshot.cluster, namespace, name);
-                moved |= service.ready_after != Range::exact(ready);
-                service.ready_after = Range::exact(ready);
-                service.ready_min = Range::exact(service.ready_min.low().min(ready));
-            }
-            if moved {
+            if watch.look(&snapshot.cluster) {
                 quiet_since = Instant::now();
             }
         }
-        let waited = quiet_since.elapsed() >= QUIET.max(expected);
-        if Instant::now() >= end || (waited && receipt.shown(&snapshot)) {
-            let effect = measured(&snapshot.cluster, predicted, services);
-            return Observation::Happened { effect: Box::new(effect), receipt: receipt.clone() };
+        let quiet = quiet_since.elapsed() >= QUIET && begun.elapsed() >= expected && receipt.shown(&snapshot);
+        let over = Instant::now() >= end;
+        if quiet || over {
+            let effect = measured(&snapshot.cluster, predicted, watch.services.clone());
+            let overtaken = watch.others.overtaken(&snapshot.cluster, predicted);
+            if over || Drift::between(predicted, &effect, overtaken.clone()).wrong.is_empty() {
+                return Observation::Happened { effect: Box::new(effect), overtaken, receipt: receipt.clone() };
+            }
         }
+        sleep(PAUSE).await;
         let _ = timeout(Duration::from_secs(1), sync.until(|newest| newest.number != number)).await;
     }
+}
+
+/// What is looked at while production settles.
+struct Watch {
+    services: BTreeMap<String, Service>,
+    /// Wanted and ready of each.
+    workloads: BTreeMap<ObjectKey, (u64, u64)>,
+    others: Others,
+}
+
+impl Watch {
+    fn new(cluster: &Cluster, predicted: &Effect) -> Self {
+        let services = predicted.forecast.services.iter();
+        let workloads = predicted.forecast.workloads.keys().filter_map(|object| key(cluster, object));
+        Self {
+            services: services.map(|(name, service)| (name.clone(), Service::steady(service.ready_before))).collect(),
+            workloads: workloads.map(|key| (key, (0, 0))).collect(),
+            others: Others::new(cluster, predicted),
+        }
+    }
+
+    /// Whether anything has moved since the last look.
+    fn look(&mut self, cluster: &Cluster) -> bool {
+        let mut moved = false;
+        for (name, service) in &mut self.services {
+            let Some((namespace, name)) = name.split_once('/') else { continue };
+            let ready = ready_in(cluster, namespace, name);
+            moved |= service.ready_after != Range::exact(ready);
+            service.ready_after = Range::exact(ready);
+            service.ready_min = Range::exact(service.ready_min.low().min(ready));
+        }
+        for (key, known) in &mut self.workloads {
+            let now = replicas(cluster.get(key));
+            moved |= std::mem::replace(known, now) != now;
+        }
+        moved
+    }
+}
+
+/// Where an object is kept that people name so.
+fn key(cluster: &Cluster, object: &ObjectRef) -> Option<ObjectKey> {
+    let mut resources = cluster.schema.resources();
+    let resource = resources.find(|resource| resource.kind == object.kind && resource.is_storage_version())?;
+    let namespace = object.namespace.as_deref().unwrap_or("");
+    Some(ObjectKey::new(resource.storage.resource.clone(), namespace, object.name.as_str()))
 }
 
 /// What can be read off production now, of what was forecast.
@@ -71,13 +122,9 @@ fn measured(cluster: &Cluster, predicted: &Effect, services: BTreeMap<String, Se
     let forecast = &predicted.forecast;
     effect.forecast.horizon_seconds = forecast.horizon_seconds;
     effect.forecast.services = services;
-    let find = |kind: &str, namespace: &str, name: &str| {
-        let resource =
-            cluster.schema.resources().find(|resource| resource.kind == kind && resource.is_storage_version())?;
-        cluster.get(&ObjectKey::new(resource.storage.resource.clone(), namespace, name))
-    };
+    let find = |object: &ObjectRef| cluster.get(&key(cluster, object)?);
     for (object, told) in &forecast.workloads {
-        let (wanted, ready) = replicas(find(&object.kind, object.namespace.as_deref().unwrap_or(""), &object.name));
+        let (wanted, ready) = replicas(find(object));
         let seen = Workload {
             wanted_after: Range::exact(wanted),
             ready_after: Range::exact(ready),
@@ -88,7 +135,7 @@ fn measured(cluster: &Cluster, predicted: &Effect, services: BTreeMap<String, Se
     }
     let mut objects = Objects::default();
     for (object, change) in predicted.objects.touched.iter().filter(|(_, change)| change.replica_of.is_none()) {
-        let found = find(&object.kind, object.namespace.as_deref().unwrap_or(""), &object.name);
+        let found = find(object);
         let holds = match change.manner {
             Manner::Created | Manner::Changed => found.is_some(),
             Manner::Deleted => found.is_none_or(Value::is_terminating),
@@ -98,124 +145,6 @@ fn measured(cluster: &Cluster, predicted: &Effect, services: BTreeMap<String, Se
         }
     }
     effect.objects = objects;
-    // What waited before the action still waits; only what the action left without a place is its doing.
-    effect.forecast.pods_unschedulable = forecast.pods_unschedulable;
     data::observed(cluster, forecast, &mut effect.forecast);
     effect
-}
-
-/// Whether a call whose answer was lost has happened. Nothing is changed to find out.
-pub(crate) async fn find_out(sync: &Sync, upstream: &Upstream, sent: &Sent<Asked, Receipt>) -> Observation<Receipt> {
-    // What is on its way may still arrive; only after that does what is seen mean anything.
-    sleep(LINGER).await;
-    let call = &sent.call().call;
-    let pin = sent.pins().values().next();
-    let happened = |object: Option<&Value>| {
-        let receipt = Receipt {
-            resource: call.resource().to_string(),
-            namespace: call.on.namespace.to_string(),
-            name: if call.on.name.is_empty() { call.body.name().to_owned() } else { call.on.name.to_string() },
-            uid: object.map_or("", Value::uid).to_owned(),
-            version: object.and_then(|object| object.resource_version().parse().ok()).unwrap_or(0),
-            deleted: matches!(call.verb, Verb::Delete) || call.on.subresource == "eviction",
-            dry_run: call.options.dry_run,
-        };
-        let snapshot = sync.newest();
-        let steady = sent.predicted().forecast.services.keys().filter_map(|name| {
-            let (namespace, service) = name.split_once('/')?;
-            Some((name.clone(), Service::steady(ready_in(&snapshot.cluster, namespace, service))))
-        });
-        let effect = Box::new(measured(&snapshot.cluster, sent.predicted(), steady.collect()));
-        Observation::Happened { effect, receipt }
-    };
-    if call.options.dry_run {
-        return Observation::DidNot;
-    }
-    let Some(look) = looking(call) else {
-        return Observation::Unsure("it names no single object: compare the record with production by hand".to_owned());
-    };
-    let now = match ask(upstream, &look).await {
-        Ok((200, object)) => Some(object),
-        Ok((404, _)) => None,
-        Ok((code, _)) => return Observation::Unsure(format!("production answered {code}")),
-        Err(why) => return Observation::Unsure(why),
-    };
-    let unmoved = |object: &Value| pin.is_some_and(|pin| pin == object.resource_version());
-    match (call.verb, call.on.subresource.as_str(), now) {
-        (Verb::Delete, _, None) | (Verb::Create, "eviction", None) => happened(None),
-        (Verb::Delete, _, Some(object)) | (Verb::Create, "eviction", Some(object)) => {
-            if object.is_terminating() {
-                happened(Some(&object))
-            } else if unmoved(&object) || pin.is_none() {
-                Observation::DidNot
-            } else {
-                Observation::Unsure("the object has changed, and it is not told by whom".to_owned())
-            }
-        }
-        (Verb::Create, "", None) => Observation::DidNot,
-        (_, _, None) => Observation::Unsure("the object is gone".to_owned()),
-        (_, _, Some(object)) if unmoved(&object) => Observation::DidNot,
-        // It has changed. If the call would change nothing now, it is this call that did: a dry run tells.
-        (_, _, Some(object)) => match again(upstream, call).await {
-            Ok(Some(result)) if same(&object, &result) => happened(Some(&object)),
-            Ok(_) => Observation::Unsure("the object has changed, and not into what was asked for alone".to_owned()),
-            Err(why) => Observation::Unsure(why),
-        },
-    }
-}
-
-/// A look at the object that a call names.
-fn looking(call: &Call) -> Option<Call> {
-    let mut look = call.clone();
-    look.verb = Verb::Get;
-    look.options = Default::default();
-    look.body = Value::Null;
-    look.output = Default::default();
-    if matches!(look.on.subresource.as_str(), "eviction" | "binding" | "status" | "token") {
-        look.on.subresource = Default::default();
-    }
-    if look.on.name.is_empty() {
-        let name = call.body.name();
-        if name.is_empty() || call.verb != Verb::Create {
-            return None;
-        }
-        look.on.name = name.into();
-    }
-    Some(look)
-}
-
-/// What the call would make of the object now. A creation that finds its object there is compared with what it sent.
-async fn again(upstream: &Upstream, call: &Call) -> Result<Option<Value>, String> {
-    let mut again = call.clone();
-    again.options.dry_run = true;
-    again.output = Default::default();
-    if call.verb == Verb::Create {
-        // Made by this call or by another: the same content is all that can be told.
-        again.verb = Verb::Update;
-        again.on.name = call.body.name().into();
-    }
-    let (code, result) = ask(upstream, &again).await?;
-    Ok((code < 300).then_some(result))
-}
-
-async fn ask(upstream: &Upstream, call: &Call) -> Result<(u16, Value), String> {
-    let request = request(call).map_err(|error| error.to_string())?;
-    let (head, body) =
-        upstream.fetch(request, PATIENCE, ANSWER_BYTES_MAX).await.map_err(|error| error.to_string())?.into_parts();
-    Ok((head.status.as_u16(), Value::from_json(&body).unwrap_or_default()))
-}
-
-/// The same but for what every write changes.
-fn same(one: &Value, two: &Value) -> bool {
-    let bare = |object: &Value| {
-        let mut object = object.clone();
-        for field in ["managedFields", "resourceVersion", "generation"] {
-            if object.find(&["metadata", field]).is_some() {
-                object.remove(&["metadata", field]);
-            }
-        }
-        object.remove(&["status"]);
-        object
-    };
-    bare(one) == bare(two)
 }

@@ -7,7 +7,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use model::{Action, Effect, Footprint, Moment, TargetName};
+use model::{Action, Effect, Footprint, Moment, Overtaken, TargetName};
 
 use super::chain::Head;
 use super::{Entry, Outcome, Record, Seq};
@@ -34,11 +34,15 @@ pub(crate) struct Open {
     pub(crate) doubt: Option<String>,
 }
 
-/// An intent whose footprint a younger fork may have missed.
+/// An intent whose footprint a younger fork may have missed, and which an older one's observation may meet.
 struct Recent {
     seq: Seq,
+    case: CaseId,
     target: TargetName,
+    effect: Arc<Effect>,
     footprint: Arc<Footprint>,
+    /// It came to nothing, so that no observation meets it.
+    void: bool,
 }
 
 /// So many intents are remembered for comparison. A fork older than all of them is overtaken without a look.
@@ -83,6 +87,21 @@ impl State {
             || newer.filter(|recent| recent.target == *target).any(|recent| recent.footprint.overlaps(footprint))
     }
 
+    /// What of a forecast that an intent rests on has been changed by intents after it. Those whose fate is not known
+    /// count: they may have happened.
+    pub(crate) fn overtakers(&self, target: &TargetName, intent: Seq, predicted: &Effect) -> Overtaken {
+        let newer = self.recent.iter().skip(self.recent.partition_point(|recent| recent.seq <= intent));
+        let mut overtaken = Overtaken::default();
+        for later in newer.filter(|later| !later.void && later.target == *target) {
+            let by = format!("case {}", later.case);
+            overtaken.by_action(predicted, &later.effect, &later.footprint, &by);
+            if overtaken.leaves_nothing_of(predicted) {
+                break;
+            }
+        }
+        overtaken
+    }
+
     /// Takes in one entry. `live` is what it is about, if this process has it.
     pub(crate) fn apply(&mut self, head: Head, at: Moment, case: Option<&CaseId>, entry: &Entry, live: Option<Live>) {
         self.head = head;
@@ -101,7 +120,14 @@ impl State {
                 let (action, effect) = (Arc::new(record.action.clone()), Arc::new(record.ruling.effect.clone()));
                 self.ledger.spend(seq, at, &action.agent, &action.target, effect.clone());
                 let footprint = Arc::new(intended.footprint.clone());
-                self.recent.push_back(Recent { seq, target: action.target.clone(), footprint });
+                self.recent.push_back(Recent {
+                    seq,
+                    case: case.clone(),
+                    target: action.target.clone(),
+                    effect: effect.clone(),
+                    footprint,
+                    void: false,
+                });
                 if self.recent.len() > RECENT_MAX {
                     self.forgotten = self.recent.pop_front().map_or(self.forgotten, |oldest| oldest.seq);
                 }
@@ -144,6 +170,9 @@ impl State {
             Outcome::Refused { .. } | Outcome::Abandoned { .. } | Outcome::Resolved { happened: false, .. } => {
                 self.open.remove(&intent);
                 self.ledger.refund(intent);
+                if let Some(recent) = self.recent.iter_mut().rev().find(|recent| recent.seq == intent) {
+                    recent.void = true;
+                }
             }
             Outcome::InDoubt { why } => {
                 if let Some(open) = self.open.get_mut(&intent) {

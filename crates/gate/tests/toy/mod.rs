@@ -12,7 +12,7 @@ use std::future::Future;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
@@ -23,7 +23,7 @@ use gate::{
 };
 use model::{
     Access, Action, ActionPolicy, AgentId, Change, Digest, Effect, Evidence, FieldChange, Footprint, Key, Manner,
-    Moment, ObjectRef, Opinion, PolicyError, Prediction, Range, Service, TargetName,
+    Moment, ObjectRef, Opinion, Overtaken, PolicyError, Prediction, Range, Service, TargetName,
 };
 
 /// What a replica is: which service it stands behind, and its version.
@@ -70,6 +70,8 @@ pub struct Toy {
     pub file: Option<PathBuf>,
     /// Called within a commit, before and after production acts.
     pub within: Arc<dyn Fn(&'static str) + Send + Sync>,
+    /// While it is drawn nobody sees what came of anything.
+    pub curtain: Arc<AtomicBool>,
     /// Replicas that a deletion takes along, as a controller would.
     pub surprise: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -94,6 +96,7 @@ impl Toy {
             done: Arc::default(),
             file: None,
             within: Arc::new(|_| {}),
+            curtain: Arc::default(),
             surprise: Arc::default(),
         }
     }
@@ -253,6 +256,9 @@ impl Target for Toy {
 
     async fn observe(&self, sent: &Sent<Call, Receipt>, _: &Credential<Read>) -> Observation<Receipt> {
         let gone = sent.call().delete.clone();
+        while self.curtain.load(Ordering::Relaxed) {
+            once().await;
+        }
         if self.is(Trouble::Unobservable) {
             return Observation::Unsure("nobody answers".into());
         }
@@ -271,7 +277,7 @@ impl Target for Toy {
             };
             effect.forecast.services.insert(name.clone(), service);
         }
-        Observation::Happened { effect: Box::new(effect), receipt: Receipt { gone } }
+        Observation::Happened { effect: Box::new(effect), overtaken: Overtaken::default(), receipt: Receipt { gone } }
     }
 }
 

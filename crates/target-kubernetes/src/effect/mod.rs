@@ -33,7 +33,7 @@ mod privilege;
 mod programs;
 mod reach;
 mod routing;
-mod templates;
+pub(crate) mod templates;
 mod upkeep;
 
 use std::collections::BTreeSet;

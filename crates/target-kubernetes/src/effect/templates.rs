@@ -30,7 +30,7 @@ pub(super) fn template<'a>(resource: &str, object: &'a Value) -> Option<&'a Valu
 
 /// What makes pods in a namespace (or in all) by its own will: workloads that nothing else makes, and bare pods. Jobs that
 /// are over make none.
-pub(super) fn workloads<'a>(
+pub(crate) fn workloads<'a>(
     cluster: &'a Cluster,
     namespace: Option<&'a str>,
 ) -> impl Iterator<Item = (&'a ObjectKey, &'a Value, &'a Value)> {

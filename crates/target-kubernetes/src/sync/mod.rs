@@ -156,6 +156,22 @@ impl Sync {
         Arc::new(Self { newest, numbers, stale_after, owner })
     }
 
+    /// Follows nothing: what it knows is what it is told.
+    #[cfg(test)]
+    pub(crate) fn by_hand(cluster: Cluster) -> (Arc<Self>, impl Fn(Cluster) + Send) {
+        let at = |cluster, number| Snapshot { cluster, parts: Arc::default(), number };
+        let newest = Arc::new(ArcSwap::from_pointee(at(cluster, 1)));
+        let (number, numbers) = watch::channel(1);
+        let owner = tokio::spawn(async {}).abort_handle();
+        let told = newest.clone();
+        let tell = move |cluster| {
+            let next = *number.borrow() + 1;
+            told.store(Arc::new(at(cluster, next)));
+            number.send_replace(next);
+        };
+        (Arc::new(Self { newest, numbers, stale_after: Duration::MAX, owner }), tell)
+    }
+
     /// Ceases to follow production: what is known grows stale, and says so.
     pub fn stop(&self) {
         self.owner.abort();
