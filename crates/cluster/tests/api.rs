@@ -168,3 +168,50 @@ fn a_finalizer_keeps_an_object_until_it_is_taken_away() {
     assert_eq!(api.send("PATCH", &format!("{MAPS}/a"), "application/merge-patch+json", patch).0, 200);
     assert!(api.refused("GET", &format!("{MAPS}/a"), &Value::Null).starts_with("404"));
 }
+
+#[test]
+fn what_field_validation_warns_of_is_told_with_a_refusal_too() {
+    let mut api = Api::new();
+    let request =
+        |body: &'static [u8], query: &'static str| Request { method: "POST", path: MAPS, query, headers: &[], body };
+    let mut answer = |request: Request<'_>| {
+        let schema = api.0.schema.clone();
+        let result =
+            apiserver::decode(&schema, &request).and_then(|call| apiserver::handle(&mut api.0, &call, &User::admin()));
+        let encoded = apiserver::encode(&result, &Output::default());
+        let warnings: Vec<String> =
+            encoded.headers.iter().filter(|(name, _)| *name == "Warning").map(|(_, text)| text.clone()).collect();
+        (encoded.code, warnings)
+    };
+    let twice = r#"299 - "duplicate field \"data.x\"""#.to_owned();
+    let unknown = r#"299 - "unknown field \"dta\"""#.to_owned();
+    let body = br#"{"metadata":{"name":"w"},"dta":{},"data":{"x":"1","x":"2"}}"#;
+    assert_eq!(answer(request(body, "")), (201, vec![unknown.clone(), twice.clone()]));
+    assert_eq!(answer(request(body, "")), (409, vec![unknown, twice]));
+    assert_eq!(answer(request(body, "fieldValidation=Ignore")), (409, Vec::new()));
+    assert_eq!(answer(request(body, "fieldValidation=Strict")), (400, Vec::new()));
+}
+
+#[test]
+fn a_patch_whose_result_is_no_such_object_is_refused_with_what_it_made() {
+    let mut api = Api::new();
+    api.ok("POST", MAPS, &doc!({"metadata": {"name": "a"}}));
+    let path = format!("{MAPS}/a");
+    let mut message = |kind: &str, body: &[u8]| {
+        let (code, answer) = api.send("PATCH", &path, kind, body);
+        (code, answer.at(&["message"]).str_or_empty().to_owned())
+    };
+    let (code, text) = message("application/merge-patch+json", br#"{"data":{"x":1}}"#);
+    assert_eq!(code, 422);
+    assert!(
+        text.ends_with("json: cannot unmarshal number into Go struct field ConfigMap.data of type string"),
+        "{text}"
+    );
+    assert!(
+        text.starts_with(r#" "" is invalid: patch: Invalid value: "{\"apiVersion\":\"v1\",\"data\":{\"x\":1}"#),
+        "{text}"
+    );
+    let (code, text) = message("application/strategic-merge-patch+json", br#"{"data":{"x":1}}"#);
+    let want = r#" "" is invalid: patch: Invalid value: "map[data:map[x:1]]": cannot convert int64 to string"#;
+    assert_eq!((code, text.as_str()), (422, want));
+}

@@ -59,6 +59,7 @@ pub fn encode(result: &Result<Answer, Status>, output: &Output) -> Encoded {
             if let Some(seconds) = status.retry_after_seconds {
                 headers.push(("Retry-After", seconds.to_string()));
             }
+            headers.extend(status.warnings.iter().map(|text| ("Warning", warning(text))));
             Encoded { code: status.code, headers, body: Body::Bytes(write(&status.to_value(), output.encoding)) }
         }
     }

@@ -33,11 +33,20 @@ pub fn handle(cluster: &mut Cluster, call: &Call, user: &User) -> Result<Answer,
         let built_in = cluster.schema.resources_of(&on.group, &on.version).any(|resource| !resource.custom);
         return if built_in { Err(Status::no_such_path()) } else { Ok(discovery::not_found()) };
     };
-    let mut answer = dispatch(cluster, &Request { resource, call, user })?;
+    let mut result = dispatch(cluster, &Request { resource, call, user });
     if matches!(call.verb, Verb::Create | Verb::Update) {
-        answer.warnings.splice(0..0, call.faults.iter().cloned());
+        warn(&mut result, &call.faults);
     }
-    Ok(answer)
+    result
+}
+
+/// Puts what field validation has against a body before what else the client is told, whatever the answer is.
+fn warn(result: &mut Result<Answer, Status>, faults: &[String]) {
+    let warnings = match result {
+        Ok(answer) => &mut answer.warnings,
+        Err(status) => &mut status.warnings,
+    };
+    warnings.splice(0..0, faults.iter().cloned());
 }
 
 fn dispatch(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
@@ -243,7 +252,21 @@ pub(super) fn patch(
         return Err(Status::not_found(&resource.id(), &key.name));
     };
     let shown = cluster.schema.convert(&stored, &resource.gvk());
-    let (mut patched, warnings) = patched(request.call, kind, resource.ty(), &shown)?;
+    let (patched, warnings) = patched(request.call, kind, resource.ty(), &shown)?;
+    let mut result = write(cluster, request, patched, &stored, part);
+    warn(&mut result, &warnings);
+    result
+}
+
+/// Writes what a patch made of an object.
+fn write(
+    cluster: &mut Cluster,
+    request: &Request<'_>,
+    mut patched: Value,
+    stored: &Value,
+    part: Part,
+) -> Result<Answer, Status> {
+    let (key, resource) = (request.key(), &request.resource);
     if let Some(typed) = resource.ty().as_go(&patched) {
         patched = typed;
     }
@@ -256,9 +279,7 @@ pub(super) fn patch(
     }
     let patched = cluster.schema.convert(&patched, &resource.storage.kind);
     let updated = registry::update(cluster, &key, patched, part, &request.writer())?;
-    let mut answer = request.show(cluster, 200, &updated)?;
-    answer.warnings.splice(0..0, warnings);
-    Ok(answer)
+    request.show(cluster, 200, &updated)
 }
 
 /// What a patch makes of a document of this type, and what the client should be told of it.

@@ -21,6 +21,8 @@ pub struct Status {
     pub retry_after_seconds: Option<u32>,
     /// Of a list that cannot go on as it was: the token with which it can go on otherwise; else empty.
     pub continue_token: String,
+    /// Sentences for `Warning: 299` headers.
+    pub warnings: Vec<String>,
 }
 
 /// What is wrong with one field, as one entry of `details.causes`.
@@ -89,6 +91,7 @@ impl Status {
             details: Value::Null,
             retry_after_seconds: None,
             continue_token: String::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -193,6 +196,11 @@ impl Status {
     /// As the router says it, before any handler is asked: with `details` that say nothing.
     pub(crate) fn generic(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self { details: doc!({}), ..Self::new(code, reason, message) }
+    }
+
+    /// The request is understood and cannot be done; why, the client is not told.
+    pub(crate) fn unprocessable() -> Self {
+        Self::generic(422, "Invalid", "the server rejected our request due to an error in our request")
     }
 
     /// Something failed that is nobody's mistake.

@@ -139,7 +139,7 @@ fn scale(cluster: &mut Cluster, request: &Request<'_>, verb: Verb) -> Result<Ans
         Verb::Patch(PatchType::Apply) => {
             patch::apply(PatchType::Merge, scale_type(request), &current, &request.call.body)?
         }
-        Verb::Patch(kind) => patch::apply(kind, scale_type(request), &current, &request.call.body)?,
+        Verb::Patch(kind) => handle::patched(request.call, kind, scale_type(request), &current)?.0,
         _ => {
             return Err(Status::new(
                 405,

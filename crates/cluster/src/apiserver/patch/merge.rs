@@ -17,10 +17,22 @@ pub(super) fn apply(target: &Value, patch: &Value) -> Value {
                 }
             }
             Value::Object(_) => put(&mut merged, key, |old| apply(old, change)),
-            other => put(&mut merged, key, |_| other.clone()),
+            other => put(&mut merged, key, |old| if old.as_object().is_some() { other.clone() } else { pruned(other) }),
         }
     }
     Value::Object(merged)
+}
+
+/// A value without the members that are `null`, which is how the API server's library takes what it does not merge.
+fn pruned(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.iter().filter(|(_, below)| !below.is_null());
+            Value::Object(kept.map(|(key, below)| (key.clone(), pruned(below))).collect())
+        }
+        Value::Array(list) => Value::from(list.iter().map(pruned).collect::<Vec<_>>()),
+        other => other.clone(),
+    }
 }
 
 /// Puts a value in only if it differs: what a patch says again must not copy the document.

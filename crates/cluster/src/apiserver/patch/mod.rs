@@ -7,6 +7,7 @@
 
 mod json;
 mod merge;
+mod order;
 mod strategic;
 
 #[cfg(test)]
@@ -30,10 +31,6 @@ pub fn apply(kind: PatchType, ty: Type<'_>, original: &Value, patch: &Value) -> 
             }
             Ok(merge::apply(original, patch))
         }
-        PatchType::Strategic => {
-            let mut patched = original.clone();
-            strategic::apply(ty, &mut patched, patch)?;
-            Ok(patched)
-        }
+        PatchType::Strategic => strategic::apply(ty, original, patch),
     }
 }

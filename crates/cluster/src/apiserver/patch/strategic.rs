@@ -2,127 +2,156 @@
 //!
 //! Knows: the directives, and from the schema which lists are merged by which key.
 //! Does not know: any kind.
+//!
+//! | in a map of the patch | means |
+//! |---|---|
+//! | `$patch: replace`, `delete` | this map as it stands, or an empty one; in a list's element: the list, or that element |
+//! | `$retainKeys: […]` | whatever else is there goes |
+//! | `$deleteFromPrimitiveList/f: […]` | these go out of the list `f` |
+//! | `$setElementOrder/f: […]` | the list `f` stands in this order |
+//!
+//! What was not there before is taken from the patch as it is: within it nothing is merged, and what has a `$patch` is
+//! left out.
 
 use super::Status;
+use super::order::{self, Identity};
 use crate::schema::{Patch, Type};
 use crate::value::{Map, Value};
 
 const DIRECTIVE: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
-const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
-const ORDER: &str = "$setElementOrder/";
+const DELETE_FROM: &str = "$deleteFromPrimitiveList";
+const ORDER: &str = "$setElementOrder";
+
+/// Why a patch makes no sense.
+#[derive(Debug)]
+pub(super) enum Nonsense {
+    /// A directive has not the form that it should have.
+    Form(&'static str),
+    /// What strategic merge does not do.
+    NotDone,
+    /// Anything else: the real server says this as its own error, with neither a reason nor a field.
+    Other(String),
+}
+
+impl From<Nonsense> for Status {
+    fn from(nonsense: Nonsense) -> Self {
+        match nonsense {
+            Nonsense::Form(of) => Self::bad_request(format!("invalid patch format of {of}")),
+            Nonsense::NotDone => Self::unprocessable(),
+            Nonsense::Other(message) => Self::new(500, "", message),
+        }
+    }
+}
 
 /// Merges a patch into a document of this type.
-pub(super) fn apply(ty: Type<'_>, document: &mut Value, patch: &Value) -> Result<(), Status> {
+pub(super) fn apply(ty: Type<'_>, document: &Value, patch: &Value) -> Result<Value, Status> {
     let Some(changes) = patch.as_object() else {
         return Err(Status::bad_request("a strategic merge patch has to be an object"));
     };
-    merge_map(ty, document, changes)
+    Ok(merge_map(ty, document, changes)?)
 }
 
-fn merge_map(ty: Type<'_>, target: &mut Value, patch: &Map) -> Result<(), Status> {
-    match patch.get(DIRECTIVE).and_then(Value::as_str) {
-        Some("replace") => {
-            *target = Value::Object(without_directives(patch));
-            return Ok(());
-        }
-        Some("delete") => {
-            *target = Value::Object(Map::default());
-            return Ok(());
-        }
-        Some("merge") | None => {}
-        Some(other) => {
-            return Err(Status::bad_request(format!("Wrong patch type. Unknown patch type: {other} found in: map")));
-        }
+fn merge_map(ty: Type<'_>, original: &Value, patch: &Map) -> Result<Value, Nonsense> {
+    if let Some(directive) = patch.get(DIRECTIVE) {
+        return match directive.as_str() {
+            Some("replace") => Ok(without(patch, DIRECTIVE)),
+            Some("delete") => Ok(Value::Object(Map::default())),
+            _ => Err(unknown(directive, patch)),
+        };
     }
-    if let Some(kept) = patch.get(RETAIN_KEYS) {
-        retain(target, kept, patch)?;
+    let mut merged = original.clone();
+    merged.object();
+    retain_keys(&mut merged, patch)?;
+    let mut done: Vec<&str> = Vec::new();
+    for (key, order) in patch.iter().filter(|(key, _)| key.starts_with(ORDER)) {
+        let field = field_of(key, ORDER, "setElementOrder list")?;
+        merge_in_order(ty, &mut merged, field, order, patch.get(field))?;
+        done.push(field);
     }
     for (key, change) in patch {
         let key = key.as_str();
-        if key == DIRECTIVE || key == RETAIN_KEYS || key.starts_with(ORDER) {
+        let deletes = key.starts_with(DELETE_FROM);
+        let field = if deletes { field_of(key, DELETE_FROM, "primitive list")? } else { key };
+        if key == RETAIN_KEYS || key.starts_with(ORDER) || done.contains(&key) {
             continue;
         }
-        if let Some(field) = key.strip_prefix(DELETE_FROM) {
-            delete_from(target, field, change);
-            continue;
-        }
-        let field = ty.field(key);
-        let below = ty.child(key).unwrap_or(Type::unknown());
-        let plan = field.map(|field| field.patch().clone()).unwrap_or_default();
-        merge_entry(below, &plan, target, key, change, patch)?;
+        merge_field(ty, &mut merged, field, change, deletes)?;
     }
-    // An order without elements only sorts what is there.
-    for (key, order) in patch {
-        if let Some(field) = key.strip_prefix(ORDER)
-            && !patch.contains_key(field)
-        {
-            let plan = ty.field(field).map(|field| field.patch().clone()).unwrap_or_default();
-            if let Some(list) = target.find_mut(&[field]) {
-                sort(list, order, plan.merge_key.as_deref(), &[]);
-            }
+    Ok(merged)
+}
+
+/// The field that a directive is about.
+fn field_of<'k>(key: &'k str, prefix: &str, form: &'static str) -> Result<&'k str, Nonsense> {
+    key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')).ok_or(Nonsense::Form(form))
+}
+
+fn unknown(directive: &Value, patch: &Map) -> Nonsense {
+    let (directive, map) = (go_map(directive), go_map(&Value::Object(patch.clone())));
+    Nonsense::Other(format!("unknown patch type: {directive} in map: {map}"))
+}
+
+/// How two writers of a field are merged.
+fn plan(ty: Type<'_>, field: &str) -> Patch {
+    ty.field(field).map(|field| field.patch().clone()).unwrap_or_default()
+}
+
+fn merge_field(ty: Type<'_>, target: &mut Value, field: &str, change: &Value, deletes: bool) -> Result<(), Nonsense> {
+    if change.is_null() {
+        if target.get(field).is_some() {
+            target.object().remove(field);
+        }
+        return Ok(());
+    }
+    let below = ty.child(field).unwrap_or(Type::unknown());
+    let plan = plan(ty, field);
+    let merged = match (target.get(field), change) {
+        (Some(Value::Object(_)), Value::Object(_)) if plan.replace => Some(change.clone()),
+        (Some(old @ Value::Object(_)), Value::Object(changes)) => Some(merge_map(below, old, changes)?),
+        (Some(Value::Array(old)), Value::Array(changes)) if plan.merge || deletes => {
+            Some(Value::from(merge_list(below, &plan, old, changes, deletes)?))
+        }
+        (Some(Value::Array(_)), Value::Array(_)) => Some(change.clone()),
+        // There is nothing to delete from.
+        _ if deletes => return Ok(()),
+        _ => taken(change),
+    };
+    match merged {
+        Some(merged) if target.get(field) == Some(&merged) => {}
+        Some(merged) => {
+            target.object().insert(field, merged);
+        }
+        None => {
+            target.object().remove(field);
         }
     }
     Ok(())
 }
 
-fn merge_entry(
-    ty: Type<'_>,
-    plan: &Patch,
-    target: &mut Value,
-    key: &str,
-    change: &Value,
-    patch: &Map,
-) -> Result<(), Status> {
+/// What is taken of a value that is not merged with anything: no `null`s, and nothing that has a directive.
+fn taken(change: &Value) -> Option<Value> {
     match change {
-        Value::Null => {
-            if target.get(key).is_some() {
-                target.object().remove(key);
-            }
+        Value::Object(map) if map.contains_key(DIRECTIVE) => None,
+        Value::Object(map) => {
+            let kept = map.iter().filter(|(_, below)| !below.is_null());
+            Some(Value::Object(kept.filter_map(|(key, below)| Some((key.clone(), taken(below)?))).collect()))
         }
-        Value::Object(below) => {
-            let mut merged = target.get(key).cloned().unwrap_or_default();
-            if plan.replace || merged.as_object().is_none() {
-                merged = Value::Object(Map::default());
-            }
-            if plan.retain_keys && !below.contains_key(RETAIN_KEYS) && plan.replace {
-                merged = Value::Object(Map::default());
-            }
-            merge_map(ty, &mut merged, below)?;
-            put(target, key, merged);
-        }
-        Value::Array(elements) if plan.merge => {
-            let mut merged = target.get(key).cloned().unwrap_or_default();
-            let items = ty.list().map_or(Type::unknown(), |list| list.items);
-            match plan.merge_key.as_deref() {
-                Some(merge_key) => merge_by_key(items, merge_key, &mut merged, elements)?,
-                None => merge_scalars(&mut merged, elements),
-            }
-            if let Some(order) = patch.get(&format!("{ORDER}{key}")) {
-                sort(&mut merged, order, plan.merge_key.as_deref(), elements);
-            }
-            put(target, key, merged);
-        }
-        other => put(target, key, other.clone()),
-    }
-    Ok(())
-}
-
-fn put(target: &mut Value, key: &str, value: Value) {
-    if target.get(key) != Some(&value) {
-        target.object().insert(key, value);
+        Value::Array(list) => Some(Value::from(list.iter().filter_map(taken).collect::<Vec<_>>())),
+        other => Some(other.clone()),
     }
 }
 
 /// `$retainKeys`: what it does not name goes. Everything that the patch sets must be named.
-fn retain(target: &mut Value, kept: &Value, patch: &Map) -> Result<(), Status> {
-    let names = |key: &str| kept.items().iter().any(|name| *name == key);
-    for key in patch.keys().filter(|key| !key.starts_with('$')) {
-        if !names(key) && patch.get(key).is_some_and(|change| !change.is_null()) {
-            return Err(Status::bad_request(format!(
-                "{RETAIN_KEYS} list doesn't contain all fields present in the patch: {key}"
-            )));
-        }
+fn retain_keys(target: &mut Value, patch: &Map) -> Result<(), Nonsense> {
+    const FORM: Nonsense = Nonsense::Form("retainKeys");
+    let Some(kept) = patch.get(RETAIN_KEYS) else { return Ok(()) };
+    let Some(kept) = kept.as_array() else { return Err(FORM) };
+    let names = |key: &str| kept.iter().any(|name| *name == key);
+    let sets = |key: &str, change: &Value| {
+        !change.is_null() && key != RETAIN_KEYS && !key.starts_with(DELETE_FROM) && !key.starts_with(ORDER)
+    };
+    if patch.iter().any(|(key, change)| sets(key, change) && !names(key)) {
+        return Err(FORM);
     }
     if target.entries().iter().any(|(key, _)| !names(key)) {
         target.object().retain(|key, _| names(key));
@@ -130,92 +159,164 @@ fn retain(target: &mut Value, kept: &Value, patch: &Map) -> Result<(), Status> {
     Ok(())
 }
 
-fn delete_from(target: &mut Value, field: &str, gone: &Value) {
-    if let Some(list) = target.find_mut(&[field]).and_then(Value::as_array_mut) {
-        list.edit().retain(|item| !gone.items().contains(item));
-    }
-}
-
-fn merge_scalars(target: &mut Value, elements: &[Value]) {
-    for element in elements {
-        if !target.items().contains(element) {
-            target.array().push(element.clone());
+/// `$setElementOrder`: the list is merged, if the patch has it too, and put in order.
+fn merge_in_order(
+    ty: Type<'_>,
+    target: &mut Value,
+    field: &str,
+    wanted: &Value,
+    patch: Option<&Value>,
+) -> Result<(), Nonsense> {
+    let list = |value: Option<&Value>| -> Result<Option<Vec<Value>>, Nonsense> {
+        match value {
+            None => Ok(None),
+            Some(Value::Array(list)) => Ok(Some(list.to_vec())),
+            Some(other) => Err(bad_type("[]interface {}", other)),
         }
-    }
-}
-
-fn merge_by_key(items: Type<'_>, merge_key: &str, target: &mut Value, elements: &[Value]) -> Result<(), Status> {
-    if elements.iter().any(|element| element.at(&[DIRECTIVE]) == "replace") {
-        let kept: Vec<Value> = elements.iter().filter(|element| element.get(DIRECTIVE).is_none()).cloned().collect();
-        *target = Value::from(kept);
-        return Ok(());
-    }
-    for element in elements {
-        let Some(changes) = element.as_object() else {
-            return Err(Status::bad_request("expected each element of a merged list to be an object"));
-        };
-        let Some(key) = changes.get(merge_key) else {
-            return Err(Status::new(
-                500,
-                "InternalError",
-                format!("map: {} does not contain declared merge key: {merge_key}", go_map(element)),
-            ));
-        };
-        let place = target.items().iter().position(|have| have.get(merge_key) == Some(key));
-        match (changes.get(DIRECTIVE).and_then(Value::as_str), place) {
-            (Some("delete"), _) => target.array().retain(|have| have.get(merge_key) != Some(key)),
-            (_, Some(at)) => {
-                let mut merged = target.items().get(at).cloned().unwrap_or_default();
-                merge_map(items, &mut merged, changes)?;
-                if target.items().get(at) != Some(&merged)
-                    && let Some(place) = target.array().get_mut(at)
-                {
-                    *place = merged;
-                }
-            }
-            (_, None) => {
-                let mut fresh = Value::Object(Map::default());
-                merge_map(items, &mut fresh, changes)?;
-                target.array().push(fresh);
-            }
-        }
+    };
+    let wanted = list(Some(wanted))?.unwrap_or_default();
+    let (original, changes) = (list(target.get(field))?, list(patch)?);
+    let Some(known) = ty.field(field) else {
+        let name = ty.name().and_then(|name| name.rsplit('.').next()).unwrap_or("");
+        return Err(Nonsense::Other(format!("unable to find api field in struct {name} for the json field {field:?}")));
+    };
+    let (below, plan) = (known.ty(), known.patch());
+    let identity = Identity::of(plan.merge_key.as_deref());
+    order::check(identity, changes.as_deref().unwrap_or_default(), &wanted, DIRECTIVE, ORDER)?;
+    let merged = match (&original, &changes) {
+        (None, None) => return Ok(()),
+        (Some(original), None) => original.clone(),
+        (None, Some(changes)) => changes.iter().filter_map(taken_as_it_is).collect(),
+        (Some(original), Some(changes)) if plan.merge => merge_list(below, plan, original, changes, false)?,
+        (Some(_), Some(changes)) => changes.clone(),
+    };
+    let original = original.unwrap_or_default();
+    element_kind(&original, changes.as_deref().unwrap_or_default())?;
+    let merged = Value::from(order::arrange(identity, merged, &wanted, &original)?);
+    if target.get(field) != Some(&merged) {
+        target.object().insert(field, merged);
     }
     Ok(())
 }
 
-/// `$setElementOrder`: elements that it names stand in its order; those that it does not name, which came from elsewhere,
-/// keep their places between those that they stood between.
-fn sort(list: &mut Value, order: &Value, merge_key: Option<&str>, _patched: &[Value]) {
-    let identity = |item: &Value| match merge_key {
-        Some(key) => item.at(&[key]).clone(),
-        None => item.clone(),
-    };
-    let wanted: Vec<Value> = order.items().iter().map(identity).collect();
-    let rank = |item: &Value| wanted.iter().position(|have| *have == identity(item));
-    let items = list.items().iter().cloned().enumerate();
-    let (mut named, others): (Vec<_>, Vec<_>) = items.partition(|(_, item)| rank(item).is_some());
-    let places: Vec<(usize, Value)> = named.clone();
-    named.sort_by_key(|(_, item)| rank(item));
-    // Merge the two runs: a server-only element goes before the first named one that stood after it.
-    let mut sorted = Vec::with_capacity(list.items().len());
-    let mut others = others.into_iter().peekable();
-    for (_, item) in named {
-        let stood = places.iter().find(|(_, have)| identity(have) == identity(&item)).map_or(0, |(at, _)| *at);
-        while others.peek().is_some_and(|(at, _)| *at < stood) {
-            sorted.extend(others.next().map(|(_, other)| other));
+/// A value without what has a directive; its `null`s stay.
+fn taken_as_it_is(change: &Value) -> Option<Value> {
+    match change {
+        Value::Object(map) if map.contains_key(DIRECTIVE) => None,
+        Value::Object(map) => {
+            let kept = map.iter().filter_map(|(key, below)| Some((key.clone(), taken_as_it_is(below)?)));
+            Some(Value::Object(kept.collect()))
         }
-        sorted.push(item);
-    }
-    sorted.extend(others.map(|(_, other)| other));
-    if sorted.as_slice() != list.items() {
-        *list = Value::from(sorted);
+        Value::Array(list) => Some(Value::from(list.iter().filter_map(taken_as_it_is).collect::<Vec<_>>())),
+        other => Some(other.clone()),
     }
 }
 
-fn without_directives(patch: &Map) -> Map {
+fn merge_list(
+    ty: Type<'_>,
+    plan: &Patch,
+    original: &[Value],
+    changes: &[Value],
+    deletes: bool,
+) -> Result<Vec<Value>, Nonsense> {
+    if original.is_empty() && changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    if element_kind(original, changes)? != "map[string]interface {}" {
+        if deletes {
+            return Ok(original.iter().filter(|item| !changes.contains(item)).cloned().collect());
+        }
+        let mut merged: Vec<Value> = Vec::new();
+        for item in original.iter().chain(changes) {
+            if !merged.contains(item) {
+                merged.push(item.clone());
+            }
+        }
+        return order::arrange(Identity::Whole, merged, changes, original);
+    }
+    let items = ty.list().map_or(Type::unknown(), |list| list.items);
+    let Some(key) = plan.merge_key.as_deref() else {
+        let name = items.name().and_then(|name| name.rsplit('.').next()).unwrap_or("");
+        return Err(Nonsense::Other(format!("cannot merge lists without merge key for {name}")));
+    };
+    let (original, changes) = heed_directives(original, changes, key)?;
+    let mut merged = original.clone();
+    for change in &changes {
+        let Some(changed) = change.as_object() else { continue };
+        let Some(name) = changed.get(key) else { return Err(no_key(change, key)) };
+        match merged.iter_mut().find(|have| have.get(key) == Some(name)) {
+            Some(have) => *have = merge_map(items, have, changed)?,
+            None => merged.push(change.clone()),
+        }
+    }
+    order::arrange(Identity::Key(key), merged, &changes, &original)
+}
+
+/// Does what elements with a `$patch` say, and gives the list and the patch that are left.
+fn heed_directives(original: &[Value], changes: &[Value], key: &str) -> Result<(Vec<Value>, Vec<Value>), Nonsense> {
+    let (mut original, mut left, mut replace) = (original.to_vec(), Vec::new(), false);
+    for change in changes {
+        let Some(directive) = change.get(DIRECTIVE) else {
+            left.push(change.clone());
+            continue;
+        };
+        match directive.as_str() {
+            Some("delete") => {
+                let Some(name) = change.get(key) else { return Err(no_key(change, key)) };
+                original.retain(|have| have.get(key) != Some(name));
+            }
+            Some("replace") => replace = true,
+            Some("merge") => {
+                return Err(Nonsense::Other("merging lists cannot yet be specified in the patch".to_owned()));
+            }
+            _ => return Err(change.as_object().map_or(Nonsense::NotDone, |map| unknown(directive, map))),
+        }
+    }
+    Ok(if replace { (left, Vec::new()) } else { (original, left) })
+}
+
+/// What Go calls the elements of two lists, which have to be of one kind.
+fn element_kind(original: &[Value], changes: &[Value]) -> Result<&'static str, Nonsense> {
+    let mut kinds = original.iter().chain(changes).map(go_type);
+    let Some(first) = kinds.next() else {
+        return Err(Nonsense::Other("no elements in any of the given slices".to_owned()));
+    };
+    if first == "[]interface {}" {
+        return Err(Nonsense::NotDone);
+    }
+    if kinds.any(|kind| kind != first) {
+        let lists: Vec<String> = [original, changes].iter().map(|list| go_map(&Value::from(list.to_vec()))).collect();
+        return Err(Nonsense::Other(format!("list element types are not identical: [{}]", lists.join(" "))));
+    }
+    Ok(first)
+}
+
+/// An element has not the field that says which one it is.
+pub(super) fn no_key(element: &Value, key: &str) -> Nonsense {
+    Nonsense::Other(format!("map: {} does not contain declared merge key: {key}", go_map(element)))
+}
+
+/// Go wanted another kind of value.
+pub(super) fn bad_type(wanted: &str, got: &Value) -> Nonsense {
+    Nonsense::Other(format!("expected a {wanted}, but received a {}", go_type(got)))
+}
+
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "%!s(<nil>)",
+        Value::Bool(_) => "bool",
+        Value::Int(_) => "int64",
+        Value::Float(_) => "float64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
+fn without(patch: &Map, key: &str) -> Value {
     let mut clean = patch.clone();
-    clean.retain(|key, _| !key.starts_with('$'));
-    clean
+    clean.remove(key);
+    Value::Object(clean)
 }
 
 /// A map as Go's `%v` prints it, because the API server's message holds one.
