@@ -10,17 +10,18 @@ use serde_json::Value;
 
 /// Every crate of the workspace, and which of the others it may use.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("cel", &[]),
     ("model", &[]),
     ("twin", &[]),
     ("policies", &["model"]),
-    ("cluster", &["twin"]),
+    ("cluster", &["cel", "twin"]),
     ("gate", &["model"]),
-    ("target-kubernetes", &["model", "gate", "cluster", "twin"]),
-    ("lazaret", &["model", "gate", "policies", "cluster", "twin", "target-kubernetes"]),
+    ("target-kubernetes", &["model", "gate", "cluster", "cel", "twin"]),
+    ("lazaret", &["model", "gate", "policies", "cluster", "cel", "twin", "target-kubernetes"]),
 ];
 
 /// Crates without I/O, clock or entropy, and what they may therefore never reach, even through others.
-const PURE: &[&str] = &["model", "twin", "policies", "cluster"];
+const PURE: &[&str] = &["cel", "model", "twin", "policies", "cluster"];
 const IMPURE: &[&str] = &["tokio", "mio", "socket2", "hyper", "rustls", "rusqlite", "getrandom", "kube", "reqwest"];
 
 /// What the heart may not know: HTTP and the SQL of a target are a target's own.
