@@ -16,12 +16,12 @@ use crate::time;
 use crate::value::Value;
 
 const CLIENT: Client = Client::controller("endpointslice-controller");
-const SLICES: &str = "endpointslices.discovery.k8s.io";
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+pub(super) const SLICES: &str = "endpointslices.discovery.k8s.io";
+pub(super) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslice-controller.k8s.io";
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const HEADLESS: &str = "service.kubernetes.io/headless";
-const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+pub(super) const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 /// How many endpoints a slice holds at most.
 const SLICE_SIZE: usize = 100;

@@ -15,6 +15,7 @@ mod daemonset;
 mod deployment;
 mod endpoints;
 mod endpointslice;
+mod endpointslicemirroring;
 mod garbagecollector;
 mod hash;
 mod history;
@@ -87,6 +88,7 @@ static ALL: &[&dyn Controller] = &[
     &cronjob::CronJobs,
     &endpoints::Endpoints,
     &endpointslice::EndpointSlices,
+    &endpointslicemirroring::Mirrors,
     &namespace::Namespaces,
     &persistentvolume::PersistentVolumes,
     &serviceaccount::Furnisher,

@@ -73,6 +73,12 @@ impl<'a> Behaviour<'a> {
         Some(self.millis("stop-delay-ms").unwrap_or(self.settings.pod_stop).min(grace))
     }
 
+    /// Whether it does not stop by itself when it is told to.
+    pub(super) fn is_killed(self) -> bool {
+        let grace = self.pod.at(&["metadata", "deletionGracePeriodSeconds"]).as_int().unwrap_or(0);
+        grace == 0 || self.say("ignore-sigterm") == Some("true")
+    }
+
     /// How this container is told to fail.
     fn fails(self, container: &str) -> Option<&'a str> {
         let fail = self.say("fail")?;

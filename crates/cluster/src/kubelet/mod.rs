@@ -126,7 +126,9 @@ fn attend(cluster: &mut Cluster, key: &ObjectKey, alarm: Option<&str>) {
         take(cluster, key, &node, new, step.what);
         return;
     }
-    if !pod.at(&["spec", "readinessGates"]).is_empty() || is_behind(&pod) {
+    // A pod that cannot be stopped has stopped its kubelet's mouth too.
+    let stuck = pod.is_terminating() && steps.is_empty();
+    if !stuck && (!pod.at(&["spec", "readinessGates"]).is_empty() || is_behind(&pod)) {
         write(cluster, key, new, false);
     }
     for step in steps {
@@ -368,17 +370,21 @@ fn start(cluster: &mut Cluster, pod: &mut Value, list: &'static str, at: usize) 
     }
     let one_off = list == INIT && !status::is_sidecar(container);
     let ready = !one_off && behaviour.ready(container).is_some_and(|after| after.is_zero());
-    status::start(cluster, entry, ready);
+    status::start(cluster, container, entry, ready);
 }
 
 /// Ends what still runs, says so where somebody may still read it, and lets the pod go.
+///
+/// A program that hears the signal to stop ends well; one that has to be killed does not.
 fn stop(cluster: &mut Cluster, key: &ObjectKey, mut pod: Value) {
+    let settings = cluster.settings.clone();
+    let (code, reason) = if Behaviour::of(&pod, &settings).is_killed() { (137, "Error") } else { (0, "Completed") };
     for list in [INIT, MAIN] {
         for at in 0..pod.at(&["status", list]).items().len() {
             if let Some(entry) = entry_mut(&mut pod, list, at)
                 && entry.at(&["state", "terminated"]).is_null()
             {
-                status::end(cluster, entry, 137, "Error");
+                status::end(cluster, entry, code, reason);
             }
         }
     }

@@ -47,11 +47,16 @@ pub(super) fn admit(cluster: &Cluster, node: &Value, pod: &mut Value) {
     pod.set(&["status", "startTime"], now);
 }
 
+/// Nothing is known of its resources and mounts until it starts.
 fn created(container: &Value, reason: &str) -> Value {
-    let mut status = doc!({
+    doc!({
         "image": (container.at(&["image"])), "imageID": "", "lastState": {}, "name": (container.at(&["name"])),
         "ready": false, "restartCount": 0, "started": false, "state": (waiting(reason, None)),
-    });
+    })
+}
+
+/// What a container was given when it started.
+fn equip(container: &Value, status: &mut Value) {
     let resources = container.at(&["resources"]);
     status.set(&["resources"], if resources.is_null() { doc!({}) } else { resources.clone() });
     let requests = resources.at(&["requests"]);
@@ -74,11 +79,11 @@ fn created(container: &Value, reason: &str) -> Value {
     if !mounts.is_empty() {
         status.set(&["volumeMounts"], mounts);
     }
-    status
 }
 
 /// A container starts, for the first time or again.
-pub(super) fn start(cluster: &mut Cluster, status: &mut Value, ready: bool) {
+pub(super) fn start(cluster: &mut Cluster, container: &Value, status: &mut Value, ready: bool) {
+    equip(container, status);
     let id: String = (0..4).map(|_| format!("{:016x}", cluster.random().bits())).collect();
     let terminated = match status.at(&["state", "terminated"]) {
         Value::Null => status.at(&["lastState", "terminated"]).clone(),

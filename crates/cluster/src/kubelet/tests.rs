@@ -183,11 +183,29 @@ fn a_silent_kubelet_starts_and_stops_nothing() {
 
 #[test]
 fn a_pod_told_to_stop_says_that_its_kubelet_has_heard() {
-    let stuck = doc!({"twin.lazaret.dev/stuck-terminating": "true"});
-    let mut cluster = check(bound(stuck), 5, &["0 a: Pending ContainerCreating", "800 a: Running running+"]);
-    delete(&mut cluster, "pods", "shop", "a", None);
-    story(&mut cluster, 60, "pods", line);
-    let pod = cluster.get(&ObjectKey::new("pods", "shop", "a")).unwrap();
-    assert_eq!((pod.generation(), pod.at(&["status", "observedGeneration"]).as_int()), (2, Some(2)));
-    assert_eq!(pod.label("topology.kubernetes.io/zone"), Some("a"));
+    for (how, heard) in [(("stop-delay-ms", "20000"), 2), (("stuck-terminating", "true"), 1)] {
+        let annotations = doc!({format!("twin.lazaret.dev/{}", how.0): (how.1)});
+        let mut cluster = check(bound(annotations), 5, &["0 a: Pending ContainerCreating", "800 a: Running running+"]);
+        delete(&mut cluster, "pods", "shop", "a", None);
+        story(&mut cluster, 10, "pods", line);
+        let pod = cluster.get(&ObjectKey::new("pods", "shop", "a")).unwrap();
+        let observed = pod.at(&["status", "observedGeneration"]).as_int();
+        assert_eq!((pod.generation(), observed), (2, Some(heard)), "{how:?}");
+        assert_eq!(pod.label("topology.kubernetes.io/zone"), Some("a"));
+    }
+}
+
+#[test]
+fn a_program_that_hears_the_signal_to_stop_ends_well_and_one_that_is_killed_does_not() {
+    for (annotations, want) in [
+        (doc!({}), "10300 a: Succeeded Completed"),
+        (doc!({"twin.lazaret.dev/ignore-sigterm": "true"}), "40000 a: Failed Error"),
+    ] {
+        let mut pod = bound(annotations);
+        pod.set(&["metadata", "finalizers"], doc!(["example.test/look"]));
+        let mut cluster = check(pod, 10, &["0 a: Pending ContainerCreating", "800 a: Running running+"]);
+        delete(&mut cluster, "pods", "shop", "a", None);
+        let lines = story(&mut cluster, 60, "pods", line);
+        assert!(lines.iter().any(|line| line == want), "{lines:?}");
+    }
 }

@@ -107,20 +107,13 @@ impl Controller for Scheduler {
         NAME
     }
 
-    fn notice(&self, cluster: &Cluster, change: &Change, look: &mut dyn FnMut(ObjectKey)) {
-        if change.key.is("pods") && change.after.as_ref().is_some_and(state::is_gated) {
-            look(change.key.clone());
-        }
+    fn notice(&self, cluster: &Cluster, _change: &Change, look: &mut dyn FnMut(ObjectKey)) {
         if cluster.scheduling.has_work() {
             look(ObjectKey::new("pods", "", ""));
         }
     }
 
-    fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
-        if !key.name.is_empty() {
-            say_gated(cluster, key);
-            return Next::Done;
-        }
+    fn reconcile(&self, cluster: &mut Cluster, _key: &ObjectKey) -> Next {
         let now = cluster.now();
         while let Some(key) = cluster.scheduling.take(now) {
             schedule(cluster, &key);
@@ -234,21 +227,6 @@ pub(crate) fn take_topology(cluster: &Cluster, pod: &mut Value) {
             pod.set(&["metadata", "labels", label], value);
         }
     }
-}
-
-fn say_gated(cluster: &mut Cluster, key: &ObjectKey) {
-    let Some(pod) = cluster.get(key) else { return };
-    if !state::is_gated(pod)
-        || pod.condition("PodScheduled").is_some_and(|said| said.at(&["reason"]) == "SchedulingGated")
-    {
-        return;
-    }
-    let now = time::format(cluster.now());
-    let gated = doc!({
-        "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "lastProbeTime": null,
-        "message": "Scheduling is blocked due to non-empty scheduling gates",
-    });
-    let _ = CLIENT.update_status(cluster, key, |pod| set_condition(pod, &now, gated));
 }
 
 fn say_unschedulable(cluster: &mut Cluster, key: &ObjectKey, pod: &Value, failure: &Failure) {

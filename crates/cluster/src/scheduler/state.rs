@@ -328,7 +328,7 @@ fn waits(pod: &Value) -> bool {
 }
 
 /// Whether a pod is not to be scheduled yet.
-pub(super) fn is_gated(pod: &Value) -> bool {
+fn is_gated(pod: &Value) -> bool {
     !pod.at(&["spec", "schedulingGates"]).is_empty()
 }
 

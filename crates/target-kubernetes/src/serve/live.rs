@@ -89,9 +89,16 @@ impl Live {
             let now = self.wall(&turn);
             self.change(&mut turn, |cluster| cluster.advance(now));
         }
+        let held = turn.held;
         let (result, changed) = self.change(&mut turn, |cluster| {
             let before = cluster.version();
-            (change(cluster), cluster.version() != before)
+            let result = change(cluster);
+            // Whoever holds the clock holds time, not the controllers: what follows at once is done before the next
+            // request, as on a real server, where they are quicker than a client.
+            if held {
+                cluster.settle(cluster.now());
+            }
+            (result, cluster.version() != before)
         });
         if changed {
             turn.haste = self.newest().now() + HASTE;

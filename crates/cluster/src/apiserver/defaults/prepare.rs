@@ -22,6 +22,9 @@ pub(in crate::apiserver) fn prepare_create(resource: &str, object: &mut Value) {
             select_own_labels(object);
             let class = quality(object);
             object.set(&["status"], doc!({"phase": "Pending", "qosClass": (class)}));
+            if !object.at(&["spec", "schedulingGates"]).is_empty() {
+                object.set(&["status", "conditions"], vec![gated(object)]);
+            }
         }
         "namespaces" => {
             if !object.at(&["spec", "finalizers"]).items().iter().any(|have| have == "kubernetes") {
@@ -42,6 +45,16 @@ pub(in crate::apiserver) fn prepare_create(resource: &str, object: &mut Value) {
         "jobs.batch" => generate_selector(object),
         _ => {}
     }
+}
+
+/// What a pod says of itself while its gates keep it from the scheduler. It stands there from the first on, so that nobody
+/// takes such a pod for one that the scheduler has not seen yet.
+fn gated(pod: &Value) -> Value {
+    doc!({
+        "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "lastProbeTime": null,
+        "lastTransitionTime": (pod.at(&["metadata", "creationTimestamp"])),
+        "message": "Scheduling is blocked due to non-empty scheduling gates",
+    })
 }
 
 /// A change of all but the status.
