@@ -213,8 +213,7 @@ mod tests {
 
     fn said(cluster: &mut Cluster) -> Vec<String> {
         let lines = story(cluster, 5, SLICES, line);
-        let mut said: Vec<String> =
-            lines.iter().filter_map(|line| Some(line.split_once(": ")?.1.to_owned())).collect();
+        let mut said: Vec<String> = lines.iter().filter_map(|line| Some(line.split_once(": ")?.1.to_owned())).collect();
         said.sort();
         said
     }
@@ -247,7 +246,9 @@ mod tests {
             endpoints.set(&["subsets"], doc!([{"addresses": [{"ip": "192.0.2.8"}], "ports": [{"port": 80}]}]));
         });
         assert_eq!(said(&mut cluster), ["IPv4 192.0.2.8:80", "gone"]);
-        edit(&mut cluster, "endpoints", "shop", "ext", |endpoints| endpoints.set(&["metadata", "annotations", "a"], "b"));
+        edit(&mut cluster, "endpoints", "shop", "ext", |endpoints| {
+            endpoints.set(&["metadata", "annotations", "a"], "b")
+        });
         assert_eq!(said(&mut cluster).len(), 1, "what was said of them is copied");
         delete(&mut cluster, "endpoints", "shop", "ext", None);
         assert_eq!(said(&mut cluster), ["gone"]);

@@ -6,10 +6,12 @@
 //! The provisioner of a StorageClass is no part of Kubernetes; here every class has one that makes what it is asked for
 //! at once, except `kubernetes.io/no-provisioner`.
 
+use std::time::Duration;
+
 use crate::apiserver::registry::Deletion;
 use crate::cluster::{Change, Cluster};
 use crate::controllers::client::Client;
-use crate::controllers::{Controller, Next};
+use crate::controllers::{Controller, Next, set_alarm};
 use crate::doc;
 use crate::labels;
 use crate::object::ObjectKey;
@@ -22,6 +24,8 @@ pub(crate) struct PersistentVolumes;
 
 const CLIENT: Client = Client::controller("persistentvolume-controller");
 
+/// How long the API server takes to say which pods there are.
+const ASKS: Duration = Duration::from_millis(1);
 const CLAIMS: &str = "persistentvolumeclaims";
 const VOLUMES: &str = "persistentvolumes";
 const CLASSES: &str = "storageclasses.storage.k8s.io";
@@ -87,6 +91,14 @@ impl Controller for PersistentVolumes {
         }
     }
 
+    fn ring(&self, cluster: &mut Cluster, key: &ObjectKey, _alarm: &str) -> Next {
+        let used = users(cluster, key).any(|pod| !is_over(pod));
+        if !used && cluster.get(key).is_some_and(Value::is_terminating) {
+            unprotect(cluster, key, CLAIM_PROTECTION);
+        }
+        Next::Done
+    }
+
     fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
         if key.is(CLAIMS) {
             sync_claim(cluster, key)
@@ -100,10 +112,8 @@ impl Controller for PersistentVolumes {
 fn sync_claim(cluster: &mut Cluster, key: &ObjectKey) {
     let Some(claim) = cluster.get(key).cloned() else { return };
     if claim.is_terminating() {
-        let used = users(cluster, key).any(|pod| !is_over(pod));
-        if !used {
-            unprotect(cluster, key, CLAIM_PROTECTION);
-        }
+        // Before it lets go of data it asks the API server itself who uses it, and does not trust what it has seen.
+        set_alarm(cluster, CLIENT.name, key, "protection", ASKS);
         return;
     }
     if is_bound(&claim) {

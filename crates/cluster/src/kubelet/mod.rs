@@ -36,6 +36,9 @@ const BACK_OFF_RESET: Duration = Duration::from_secs(600);
 const PULL_RETRY: Duration = Duration::from_secs(1);
 /// The least that any step takes: what it follows is seen before it.
 const AT_ONCE: Duration = Duration::from_millis(1);
+/// So many milliseconds, and no more, lie between replicas that start together: enough to tell one from the other, too few
+/// to matter to anyone.
+const OUT_OF_STEP_MS: u64 = 32;
 /// A container that is still not ready so long after it should have been is believed never to be.
 const HOPELESS: Duration = Duration::from_secs(60);
 
@@ -255,12 +258,22 @@ fn follow(
                 return Vec::new();
             }
             // The first to start waits for the sandbox; the others, and those that were only misconfigured, do not.
-            let after = if first && fresh { behaviour.start() } else { AT_ONCE };
+            let after = if first && fresh { behaviour.start() + out_of_step(pod) } else { AT_ONCE };
             // Containers that start together share an alarm.
             let alarm = format!("{}/{list}/{}/start", pod.uid(), if list == INIT { at } else { 0 });
             vec![Step { alarm, after, what: What::Start(list, vec![at]) }]
         }
     }
+}
+
+/// Kubelets keep no step: replicas that are made at once start some milliseconds apart, and whoever watches them sees each
+/// become ready by itself. What has a name of its own starts when it is said to.
+fn out_of_step(pod: &Value) -> Duration {
+    if pod.at(&["metadata", "generateName"]).is_empty() {
+        return Duration::ZERO;
+    }
+    let sum = pod.uid().bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    Duration::from_millis(sum % OUT_OF_STEP_MS)
 }
 
 fn init_end(behaviour: Behaviour<'_>) -> End {

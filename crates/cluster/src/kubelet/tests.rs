@@ -124,7 +124,11 @@ fn a_job_s_pod_runs_two_seconds_and_succeeds() {
         }),
     );
     let said = story(&mut cluster, 60, "pods", line);
-    assert!(said.iter().any(|line| line.starts_with("2800 ") && line.ends_with(": Succeeded Completed")), "{said:?}");
+    let at = |end: &str| {
+        let line = said.iter().find(|line| line.ends_with(end)).expect(end);
+        line.split_once(' ').and_then(|(at, _)| at.parse::<u64>().ok()).expect("it says when")
+    };
+    assert_eq!(at(": Succeeded Completed") - at(": Running running+"), 2000, "{said:?}");
 }
 
 #[test]
@@ -183,8 +187,11 @@ fn a_silent_kubelet_starts_and_stops_nothing() {
 
 #[test]
 fn a_pod_told_to_stop_says_that_its_kubelet_has_heard() {
-    for (how, heard) in [(("stop-delay-ms", "20000"), 2), (("stuck-terminating", "true"), 1)] {
-        let annotations = doc!({format!("twin.lazaret.dev/{}", how.0): (how.1)});
+    for (how, heard) in [
+        (doc!({"twin.lazaret.dev/stop-delay-ms": "20000"}), 2),
+        (doc!({"twin.lazaret.dev/stuck-terminating": "true"}), 1),
+    ] {
+        let annotations = how.clone();
         let mut cluster = check(bound(annotations), 5, &["0 a: Pending ContainerCreating", "800 a: Running running+"]);
         delete(&mut cluster, "pods", "shop", "a", None);
         story(&mut cluster, 10, "pods", line);
@@ -208,4 +215,22 @@ fn a_program_that_hears_the_signal_to_stop_ends_well_and_one_that_is_killed_does
         let lines = story(&mut cluster, 60, "pods", line);
         assert!(lines.iter().any(|line| line == want), "{lines:?}");
     }
+}
+
+#[test]
+fn replicas_that_are_made_at_once_are_not_ready_at_once_but_nearly() {
+    let mut cluster = cluster(&["4"]);
+    for _ in 0..8 {
+        let mut pod = bound(doc!({}));
+        pod.remove(&["metadata", "name"]);
+        pod.set(&["metadata", "generateName"], "web-");
+        create(&mut cluster, "pods", pod);
+    }
+    let lines = story(&mut cluster, 10, "pods", line);
+    let times: std::collections::BTreeSet<u64> = lines
+        .iter()
+        .filter(|line| line.ends_with("running+"))
+        .filter_map(|line| line.split_once(' ')?.0.parse().ok())
+        .collect();
+    assert!(times.len() > 4 && times.iter().all(|at| (800..840).contains(at)), "{times:?}");
 }
