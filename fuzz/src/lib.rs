@@ -50,16 +50,17 @@ impl Dice {
     }
 }
 
-/// Runs a target as the command line says: `--seconds N`, `--seed N`, or the names of files to try once.
+/// Runs a target as the command line says: `--inputs N` or `--seconds N`, `--seed N`, or the names of files to try once.
 ///
 /// `body` panics if something is wrong with what the input leads to.
 pub fn fuzz(name: &str, body: impl Fn(&[u8]) -> Outcome) -> ExitCode {
-    let (mut seconds, mut seed, mut files) = (10, 1, Vec::new());
+    let (mut seconds, mut inputs, mut seed, mut files) = (None, None, 1, Vec::new());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|text| text.parse().ok()).unwrap_or(0);
         match argument.as_str() {
-            "--seconds" => seconds = number(),
+            "--seconds" => seconds = Some(number()),
+            "--inputs" => inputs = usize::try_from(number()).ok(),
             "--seed" => seed = number(),
             _ => files.push(PathBuf::from(argument)),
         }
@@ -80,14 +81,17 @@ pub fn fuzz(name: &str, body: impl Fn(&[u8]) -> Outcome) -> ExitCode {
     let seeds = seeds(&home.join("seeds").join(name));
     assert!(!seeds.is_empty(), "no seeds for {name}");
     let words = words(&seeds);
-    let (mut dice, end) = (Dice::new(seed), Instant::now() + Duration::from_secs(seconds));
+    if inputs.is_none() && seconds.is_none() {
+        seconds = Some(10);
+    }
+    let (mut dice, end) = (Dice::new(seed), seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds)));
     for input in &seeds {
         if run.attempt(input) {
             return ExitCode::FAILURE;
         }
     }
     run.kept.extend(seeds);
-    while Instant::now() < end {
+    while end.is_none_or(|end| Instant::now() < end) && inputs.is_none_or(|inputs| run.tried < inputs) {
         let input = twist(&run.kept, &words, &mut dice);
         if run.attempt(&input) {
             return ExitCode::FAILURE;

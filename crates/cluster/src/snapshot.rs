@@ -5,6 +5,7 @@
 
 use twin::Time;
 
+use crate::apiserver::defaults;
 use crate::cluster::Cluster;
 use crate::object::ObjectKey;
 use crate::schema::Schema;
@@ -14,6 +15,8 @@ use crate::value::Value;
 const DEFINITION: &str = "CustomResourceDefinition";
 
 /// A cluster that holds these objects as they are: statuses, versions and times are believed, and no controller is told.
+/// Defaults are filled in, as an API server does with whatever it reads from its store: snapshots written by hand have none,
+/// and a controller that compares a template with its defaulted copy would never find the two alike.
 /// Lists among them are taken apart. Kinds that nothing defines are left out. Where no time is given it is the newest time that
 /// any object names.
 #[must_use]
@@ -30,8 +33,13 @@ pub fn load(documents: impl IntoIterator<Item = Value>, now: Option<Time>, seed:
     let mut cluster = Cluster::new(schema, now, seed);
     for object in objects {
         let Some(resource) = cluster.schema.of(&object).cloned() else { continue };
-        let stored = cluster.schema.convert(&object, &resource.storage.kind);
+        let mut stored = cluster.schema.convert(&object, &resource.storage.kind);
+        defaults::apply(&resource.storage.resource, &mut stored);
         let key = ObjectKey::new(resource.storage.resource.clone(), stored.namespace(), stored.name());
+        // Owners are known by their uid, and what was written by hand has none.
+        if stored.uid().is_empty() {
+            stored.set(&["metadata", "uid"], format!("{key}-uid"));
+        }
         cluster.load(key, stored);
     }
     namespaces(&mut cluster);
@@ -116,5 +124,20 @@ mod tests {
         );
         assert_eq!(time::format(cluster.now()), "2026-11-24T07:29:46Z");
         assert_eq!(cluster.version(), 41);
+    }
+
+    #[test]
+    fn what_a_snapshot_leaves_out_is_filled_in_and_the_cluster_comes_to_rest() {
+        let deployment = doc!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": {
+                "metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "nginx"}]}}},
+        });
+        let mut cluster = load([deployment], Some(Time::from_millis(1_790_000_000_000)), 0);
+        cluster.start_controllers();
+        let until = cluster.now() + std::time::Duration::from_secs(5);
+        cluster.settle(until);
+        let sets = cluster.objects().filter(|(key, _)| key.resource == "replicasets.apps").count();
+        assert_eq!(sets, 1);
     }
 }

@@ -26,7 +26,7 @@ mod apply;
 pub mod auth;
 pub mod call;
 pub mod decode;
-mod defaults;
+pub(crate) mod defaults;
 pub mod discovery;
 pub mod encode;
 mod fields;

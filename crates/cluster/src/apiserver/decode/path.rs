@@ -60,6 +60,8 @@ pub(super) fn parse(path: &str) -> Result<Target, Status> {
         ["namespaces", namespace, below, ..] if !OF_NAMESPACES.contains(below) => {
             (*namespace, rest.get(2..).unwrap_or_default())
         }
+        // Without the first `watch` it would be a watch again, of something else.
+        ["watch", _, ..] => return Err(ambiguous(path, "watches what is called watch")),
         rest => ("", rest),
     };
     let part = |at: usize| rest.get(at).copied().map(Text::from).unwrap_or_default();
@@ -168,6 +170,7 @@ mod tests {
             "/api/v1/pods/a%00",
             "/api/v1/pods/a%5cb",
             "/api/v1/pods/.",
+            "/api/v1/watch/watch/pods",
         ] {
             assert_eq!(parse(path).map_err(|status| status.code), Err(400), "{path}");
         }

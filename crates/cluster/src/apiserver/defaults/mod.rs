@@ -55,7 +55,7 @@ macro_rules! types {
 use types;
 
 /// Fills in what an object of `resource` (`deployments.apps`, in the version it is kept in) says nothing of.
-pub(super) fn apply(resource: &str, object: &mut Value) {
+pub(crate) fn apply(resource: &str, object: &mut Value) {
     if let Some(kind) = kinds::of(resource) {
         fill(kind, object);
     }
