@@ -105,7 +105,7 @@ fn secrets() -> Call {
         on: Subject { version: "v1".into(), resource: "secrets".into(), ..Subject::default() },
         options: Options::default(),
         body: Value::Null,
-        duplicates: Vec::new(),
+        faults: Vec::new(),
         output: Output::default(),
         user_agent: String::new(),
         impersonate: None,
