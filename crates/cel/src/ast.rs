@@ -17,6 +17,37 @@ pub(crate) struct Expr {
     pub(crate) kind: Kind,
 }
 
+impl Expr {
+    /// Whether this or any expression in it is one that is looked for.
+    pub(crate) fn any(&self, is: &mut dyn FnMut(&Self) -> bool) -> bool {
+        is(self) || self.parts().into_iter().any(|part| part.any(is))
+    }
+
+    /// What stands directly in it.
+    pub(crate) fn parts(&self) -> Vec<&Self> {
+        self.kind.parts()
+    }
+}
+
+impl Kind {
+    /// What stands directly in an expression of this form.
+    pub(crate) fn parts(&self) -> Vec<&Expr> {
+        match self {
+            Self::Literal(_) | Self::Ident(_) => Vec::new(),
+            Self::Select { operand, .. } => vec![operand],
+            Self::Index { operand, index, .. } => vec![operand, index],
+            Self::Call { target, args, .. } => target.as_deref().into_iter().chain(args).collect(),
+            Self::And(parts) | Self::Or(parts) => parts.iter().collect(),
+            Self::Conditional(parts) => parts.iter().collect(),
+            Self::List(items) => items.iter().map(|(item, _)| item).collect(),
+            Self::Map(entries) => entries.iter().flat_map(|(key, value, _)| [key, value]).collect(),
+            Self::Struct { fields, .. } => fields.iter().map(|(_, value, _)| value).collect(),
+            Self::Fold(fold) => [&fold.range, &fold.body].into_iter().chain(&fold.filter).collect(),
+            Self::Bind(bind) => vec![&bind.value, &bind.body],
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
     Literal(Value),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use arcstr::ArcStr as Text;
 
-use crate::ast::Expr;
+use crate::ast::{Expr, Kind};
 use crate::check;
 use crate::error::{CompileError, Error, Issue};
 use crate::eval;
@@ -82,6 +82,12 @@ impl Program {
     #[must_use]
     pub fn ty(&self) -> &Type {
         &self.ty
+    }
+
+    /// Whether it speaks of a variable.
+    #[must_use]
+    pub fn uses(&self, variable: &str) -> bool {
+        self.expr.any(&mut |part| matches!(&part.kind, Kind::Ident(name) if name == variable))
     }
 
     /// Works out what it comes to.

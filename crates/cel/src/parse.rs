@@ -107,20 +107,7 @@ impl Parser {
 
     /// An expression of parts; none if it would be too deep.
     pub(crate) fn expr(&mut self, at: usize, kind: Kind) -> Option<Expr> {
-        let below = |parts: &mut dyn Iterator<Item = &Expr>| parts.map(|part| part.depth).max().unwrap_or(0);
-        let depth = 1 + match &kind {
-            Kind::Literal(_) | Kind::Ident(_) => 0,
-            Kind::Select { operand, .. } => operand.depth,
-            Kind::Index { operand, index, .. } => operand.depth.max(index.depth),
-            Kind::Call { target, args, .. } => below(&mut args.iter().chain(target.as_deref())),
-            Kind::And(parts) | Kind::Or(parts) => below(&mut parts.iter()),
-            Kind::Conditional(parts) => below(&mut parts.iter()),
-            Kind::List(items) => below(&mut items.iter().map(|(item, _)| item)),
-            Kind::Map(entries) => below(&mut entries.iter().flat_map(|(key, value, _)| [key, value])),
-            Kind::Struct { fields, .. } => below(&mut fields.iter().map(|(_, value, _)| value)),
-            Kind::Fold(fold) => below(&mut [&fold.range, &fold.body].into_iter().chain(&fold.filter)),
-            Kind::Bind(bind) => below(&mut [&bind.value, &bind.body].into_iter()),
-        };
+        let depth = 1 + kind.parts().iter().map(|part| part.depth).max().unwrap_or(0);
         if depth > DEPTH_MAX {
             return self.too_deep();
         }

@@ -95,6 +95,18 @@ impl Value {
         Self::map(entries.into_iter().map(|(name, value)| (Key::String(name.into()), value)))
     }
 
+    /// The instant that text says, as RFC 3339 writes it.
+    #[must_use]
+    pub fn timestamp(text: &str) -> Option<Self> {
+        crate::library::read_timestamp(text).map(Self::Timestamp)
+    }
+
+    /// The length of time that text says, as Go writes it.
+    #[must_use]
+    pub fn duration(text: &str) -> Option<Self> {
+        crate::library::read_duration(text).map(Self::Duration)
+    }
+
     /// Something.
     #[must_use]
     pub fn some(value: Self) -> Self {

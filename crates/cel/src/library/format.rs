@@ -91,7 +91,7 @@ impl Format {
             "dns1035LabelPrefix" => sentences(&masked(text), 63, LABEL_1035, is_label_1035),
             "labelValue" => sentences(text, 63, VALUE, |text| text.is_empty() || is_name(text)),
             "qualifiedName" => qualified(text),
-            "uri" => one(super::url::Url::read(text).is_ok(), "invalid URI"),
+            "uri" => one(super::url::Url::is(text), "invalid URI"),
             "uuid" => one(is_uuid(text), "does not match the UUID format"),
             "byte" => one(is_base64(text), "invalid base64"),
             "date" => one(text.parse::<jiff::civil::Date>().is_ok() && text.len() == 10, "invalid date"),

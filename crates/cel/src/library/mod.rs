@@ -39,6 +39,7 @@ mod time;
 pub mod url;
 
 use authorizer::Authorizer;
+pub(crate) use time::{read_duration, read_timestamp};
 
 /// What a function may use besides its arguments.
 pub(crate) struct Context<'a> {

@@ -59,7 +59,13 @@ fn read(context: &mut Context<'_>, args: &[Value]) -> Result<Result<Url, String>
 }
 
 impl Url {
-    pub(super) fn read(text: &str) -> Result<Self, &'static str> {
+    /// Whether text is an address.
+    #[must_use]
+    pub fn is(text: &str) -> bool {
+        Self::read(text).is_ok()
+    }
+
+    fn read(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() {
             return Err("empty url");
         }

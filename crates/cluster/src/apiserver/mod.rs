@@ -17,6 +17,7 @@
 //! | `registry/` | the verbs, the same for every kind; what differs by kind is a strategy |
 //! | `patch/`, `apply/` | the four patch types, field managers |
 //! | `defaults/`, `validation/` | what is filled in, what is refused, kind by kind |
+//! | `custom/` | the same for objects that a CustomResourceDefinition defines |
 //! | `admission/` | what the cluster's own rules fill in or refuse |
 //! | `token` | tokens of service accounts |
 //! | `discovery`, `openapi`, `table/` | what there is, and how it is shown |
@@ -25,6 +26,7 @@ mod admission;
 mod apply;
 pub mod auth;
 pub mod call;
+mod custom;
 pub mod decode;
 pub(crate) mod defaults;
 pub mod discovery;

@@ -19,7 +19,7 @@ pub use delete::{Deleted, Deletion, delete, is_done, remove};
 pub use names::{random_suffix, random_uid};
 pub use strategy::{answers_with_itself, makes_on_update};
 
-use super::{admission, apply, auth, defaults, validation};
+use super::{admission, apply, auth, custom, defaults, validation};
 use crate::apiserver::status::{Cause, Status, split};
 use crate::cluster::Cluster;
 use crate::doc;
@@ -102,6 +102,10 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
         object.set(&["metadata", "generation"], 1);
     }
     defaults::apply(resource, &mut object);
+    let schema = custom::schema(cluster, resource, &writer.version);
+    if let Some(schema) = &schema {
+        custom::fill(schema, &mut object);
+    }
     own(cluster, resource, Part::Main, writer, None, &mut object);
     let write = admission::Write { key: &key, old: None, dry_run: writer.dry_run };
     admission::mutate(cluster, write, &mut object)?;
@@ -112,11 +116,12 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     if let Some(typed) = known.as_ref().and_then(|known| known.ty().as_go(&object)) {
         object = typed;
     }
-    let causes = if key.name.is_empty() {
+    let mut causes = if key.name.is_empty() {
         vec![Cause::required("metadata.name", "name or generateName is required")]
     } else {
         validation::create(&key, &object)
     };
+    causes.extend(schema.iter().flat_map(|schema| custom::causes(schema, &object, None)));
     if !causes.is_empty() {
         return Err(Status::invalid(group, object.kind(), &key.name, &causes));
     }
@@ -172,6 +177,7 @@ pub fn update(
     check_version(key, &object, &old, &strategy)?;
     auth::check_escalation(cluster, key, &object, Some(&old), &writer.user)?;
     let uid = object.uid().to_owned();
+    let schema = custom::schema(cluster, &key.resource, &writer.version);
     match part {
         Part::Main if strategy.has_status() => keep(&mut object, &old, &["status"]),
         Part::Main => {}
@@ -202,6 +208,9 @@ pub fn update(
     match part {
         Part::Main => {
             defaults::apply(&key.resource, &mut object);
+            if let Some(schema) = &schema {
+                custom::fill(schema, &mut object);
+            }
             own(cluster, &key.resource, part, writer, Some(&old), &mut object);
             defaults::prepare_update(&key.resource, &mut object, &old);
             let write = admission::Write { key, old: Some(&old), dry_run: writer.dry_run };
@@ -233,7 +242,8 @@ pub fn update(
     if (object == old || apply::differ_in_times_only(&object, &old)) && (uid.is_empty() || uid == old.uid()) {
         return Ok(old);
     }
-    let causes = update_causes(key, &object, &old, &uid, part);
+    let mut causes = update_causes(key, &object, &old, &uid, part);
+    causes.extend(schema.iter().flat_map(|schema| custom::causes(schema, &object, Some(&old))));
     if !causes.is_empty() {
         return Err(Status::invalid(group, object.kind(), &key.name, &causes));
     }

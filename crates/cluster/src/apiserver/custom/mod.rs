@@ -1,0 +1,66 @@
+//! Custom objects: what their definition's schema fills in and refuses.
+//!
+//! Knows: OpenAPI as a CustomResourceDefinition may write it, and Kubernetes' extensions of it.
+//! Does not know: how objects are stored, or how definitions come to be served.
+//!
+//! The schema is read as it stands in the definition, not as a [`Type`](crate::schema::Type): only here are its bounds,
+//! patterns and rules of any interest.
+//!
+//! | file | does |
+//! |---|---|
+//! | `defaults` | what is filled in |
+//! | `check` | what a schema refuses, in the words of the library that the real server uses |
+//! | `lists` | elements that stand twice in lists whose elements are told apart |
+//! | `typed` | a schema as a type of expressions, an object as a value of it |
+//! | `rules` | `x-kubernetes-validations` |
+
+mod check;
+mod defaults;
+mod lists;
+mod rules;
+#[cfg(test)]
+mod tests;
+pub(super) mod typed;
+
+use super::registry::definitions::RESOURCE;
+use super::status::Cause;
+use crate::cluster::Cluster;
+use crate::object::ObjectKey;
+use crate::schema::split_api_version;
+use crate::value::Value;
+
+/// The schema of the objects of a resource, as their definition has it for a version; none if they are not custom, or
+/// have none.
+pub(super) fn schema(cluster: &Cluster, resource: &str, api_version: &str) -> Option<Value> {
+    let definition = cluster.get(&ObjectKey::new(RESOURCE, "", resource))?;
+    let version = split_api_version(api_version).1;
+    let versions = definition.at(&["spec", "versions"]).items();
+    let named = versions.iter().find(|have| *have.at(&["name"]) == version);
+    let version = named.or_else(|| versions.iter().find(|have| have.at(&["storage"]).is_true()))?;
+    version.find(&["schema", "openAPIV3Schema"]).cloned()
+}
+
+/// Fills in what a schema says of fields that are not there, and takes away nulls that it does not allow.
+pub(super) fn fill(schema: &Value, object: &mut Value) {
+    defaults::fill(schema, object);
+}
+
+/// What is wrong with an object. What is as it was before is not looked at again.
+pub(super) fn causes(schema: &Value, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    let mut causes = check::check(schema, object, old);
+    causes.extend(lists::check(schema, object));
+    let blocking = |cause: &Cause| {
+        matches!(
+            cause.reason,
+            "FieldValueRequired" | "FieldValueTooLong" | "FieldValueTooMany" | "FieldValueTypeInvalid"
+        )
+    };
+    if rules::any(schema) && causes.iter().any(blocking) {
+        let why = "some validation rules were not checked because the object was invalid; correct the existing errors to \
+                   complete validation";
+        causes.push(Cause::invalid("<nil>", Value::Null, why));
+    } else {
+        causes.extend(rules::check(schema, object, old));
+    }
+    causes
+}
