@@ -1,6 +1,6 @@
 //! No service may fall below what it needs.
 
-use model::{ActionPolicy, Decimal, Evidence, Finding, Opinion, PolicyError, Service};
+use model::{ActionPolicy, Decimal, Evidence, Finding, Objects, Opinion, PolicyError, Service};
 
 use crate::about_effects;
 
@@ -46,23 +46,31 @@ impl ActionPolicy for AvailabilityFloor {
     fn judge(&self, evidence: &Evidence<'_>) -> Result<Opinion, PolicyError> {
         about_effects(evidence, || {
             let services = evidence.effect.forecast.services.iter().filter(|(_, service)| service.is_degraded());
-            let worst = services.map(|(name, service)| self.look(name, service)).reduce(|worst, next| {
+            let worst = services.map(|(name, service)| (name, self.look(name, service))).reduce(|worst, next| {
                 // Of equals the first, so that the same effect always names the same service.
-                if next.finding > worst.finding { next } else { worst }
+                if next.1.finding > worst.1.finding { next } else { worst }
             });
             Ok(match worst {
                 None => Opinion::allow("no service would lose an endpoint"),
-                Some(found) => {
+                Some((name, found)) => {
                     let opinion = found.finding.because(found.because);
                     if found.finding == Finding::Passes {
                         opinion
                     } else {
-                        opinion.remedy(format!("replicas >= {}", found.need))
+                        opinion.remedy(remedy(&evidence.effect.objects, name, found.need))
                     }
                 }
             })
         })
     }
+}
+
+/// What would pass, in the terms of what was asked: whoever deletes a namespace cannot keep more replicas of it.
+fn remedy(objects: &Objects, service: &str, need: u64) -> String {
+    let mut named = objects.touched.values().filter(|change| change.named).peekable();
+    let scales = named.peek().is_none()
+        || named.any(|change| change.fields.iter().any(|field| field.path.rsplit('.').next() == Some("replicas")));
+    if scales { format!("replicas >= {need}") } else { format!("service {service} keeps {need} ready endpoints") }
 }
 
 impl AvailabilityFloor {

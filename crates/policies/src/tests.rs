@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    Access, Action, ActionPolicy, AgentId, Among, Budget, Change, Decimal, Digest, Effect, Evidence, Flow, Hazard,
-    HazardKind, Load, Manner, Moment, ObjectRef, Operation, Opinion, Privilege, Range, Service, Shape, Spent,
+    Access, Action, ActionPolicy, AgentId, Among, Budget, Change, Decimal, Digest, Effect, Evidence, FieldChange, Flow,
+    Hazard, HazardKind, Load, Manner, Moment, ObjectRef, Operation, Opinion, Privilege, Range, Service, Shape, Spent,
     TargetName, Tier, Touched,
 };
 use proptest::prelude::*;
@@ -309,4 +309,18 @@ proptest! {
         };
         prop_assert!(strictness(lost) <= strictness(lost + more));
     }
+}
+
+#[test]
+fn what_would_pass_is_said_in_the_terms_of_what_was_asked() {
+    let asked = |manner, field: Option<&str>| {
+        let mut effect = service(3, 0, 0, None);
+        let field = field.map(|path| FieldChange { path: path.to_owned(), before: 3.into(), after: 0.into() });
+        let change = Change { named: true, fields: field.into_iter().collect(), ..Change::new(manner) };
+        effect.objects.insert("Deployment/shop/cart".parse().unwrap(), change);
+        of_effect(&AvailabilityFloor::default(), &effect).split_once('[').unwrap().1.to_owned()
+    };
+    assert_eq!(asked(Manner::Changed, Some("spec.replicas")), "replicas >= 2]");
+    assert_eq!(asked(Manner::Changed, Some("spec.paused")), "service shop/cart keeps 2 ready endpoints]");
+    assert_eq!(asked(Manner::Deleted, None), "service shop/cart keeps 2 ready endpoints]");
 }
