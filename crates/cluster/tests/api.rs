@@ -215,3 +215,59 @@ fn a_patch_whose_result_is_no_such_object_is_refused_with_what_it_made() {
     let want = r#" "" is invalid: patch: Invalid value: "map[data:map[x:1]]": cannot convert int64 to string"#;
     assert_eq!((code, text.as_str()), (422, want));
 }
+
+#[test]
+fn a_pod_that_is_written_again_without_what_admission_gave_it_keeps_it() {
+    let mut api = Api::new();
+    let path = "/api/v1/namespaces/shop/pods";
+    let pod = doc!({"metadata": {"name": "p"}, "spec": {
+        "containers": [{"name": "c", "image": "nginx"}], "automountServiceAccountToken": false, "schedulerName": "none",
+        "serviceAccountName": "default",
+    }});
+    api.ok("POST", "/api/v1/namespaces/shop/serviceaccounts", &doc!({"metadata": {"name": "default"}}));
+    let made = api.ok("POST", path, &pod);
+    let mut again = pod.clone();
+    again.set(&["metadata", "labels", "a"], "b");
+    let written = api.ok("PUT", &format!("{path}/p"), &again);
+    for field in ["tolerations", "priority", "preemptionPolicy"] {
+        assert_eq!(written.at(&["spec", field]), made.at(&["spec", field]), "{field}");
+        assert!(!made.at(&["spec", field]).is_null(), "{field}");
+    }
+}
+
+#[test]
+fn a_node_is_new_without_being_ready_and_without_what_is_switched_off() {
+    let mut api = Api::new();
+    let made = api.ok("POST", "/api/v1/nodes", &doc!({"metadata": {"name": "n"}, "spec": {"configSource": {}}}));
+    let want = doc!({"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]});
+    assert_eq!(made.at(&["spec"]), &want);
+    let lease =
+        doc!({"metadata": {"name": "l"}, "spec": {"strategy": "OldestEmulationVersion", "holderIdentity": "me"}});
+    let made = api.ok("POST", "/apis/coordination.k8s.io/v1/namespaces/shop/leases", &lease);
+    assert_eq!(made.at(&["spec"]), &doc!({"holderIdentity": "me"}));
+}
+
+#[test]
+fn a_token_is_bound_to_what_is_there_and_lives_ten_minutes_at_least() {
+    let mut api = Api::new();
+    api.ok("POST", "/api/v1/namespaces/shop/serviceaccounts", &doc!({"metadata": {"name": "bot"}}));
+    let path = "/api/v1/namespaces/shop/serviceaccounts/bot/token";
+    let cases = [
+        (
+            doc!({"expirationSeconds": 60}),
+            "422 Invalid: TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: 60: may not specify a duration less than 10 minutes",
+        ),
+        (
+            doc!({"boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": "none"}}),
+            "404 NotFound: pods \"none\" not found",
+        ),
+        (
+            doc!({"boundObjectRef": {"kind": "Job", "apiVersion": "batch/v1", "name": "j"}}),
+            "400 BadRequest: cannot bind token for serviceaccount \"bot\" to object of type batch/v1, Kind=Job",
+        ),
+    ];
+    for (spec, want) in cases {
+        assert_eq!(api.refused("POST", path, &doc!({"spec": (spec)})), want);
+    }
+    api.ok("POST", path, &doc!({"spec": {"expirationSeconds": 600}}));
+}

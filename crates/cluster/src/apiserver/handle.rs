@@ -10,11 +10,11 @@ use super::fields::{self, Sent};
 use super::registry::{self, Deleted, Deletion, Part, Writer};
 use super::status::{Cause, Status};
 use super::watch::{Filter, View};
-use super::{auth, discovery, list, patch, subresources};
+use super::{auth, decode, discovery, list, patch, subresources};
 use crate::cluster::Cluster;
 use crate::doc;
 use crate::object::ObjectKey;
-use crate::schema::{Resource, Type};
+use crate::schema::{GroupVersionKind, Resource, Type};
 use crate::value::Value;
 
 /// Answers a call, and changes the cluster if it says so.
@@ -252,7 +252,7 @@ pub(super) fn patch(
         return Err(Status::not_found(&resource.id(), &key.name));
     };
     let shown = cluster.schema.convert(&stored, &resource.gvk());
-    let (patched, warnings) = patched(request.call, kind, resource.ty(), &shown)?;
+    let (patched, warnings) = patched(cluster, request.call, kind, resource.ty(), &resource.gvk(), &shown)?;
     let mut result = write(cluster, request, patched, &stored, part);
     warn(&mut result, &warnings);
     result
@@ -284,9 +284,11 @@ fn write(
 
 /// What a patch makes of a document of this type, and what the client should be told of it.
 pub(super) fn patched(
+    cluster: &Cluster,
     call: &Call,
     kind: PatchType,
     ty: Type<'_>,
+    expected: &GroupVersionKind,
     shown: &Value,
 ) -> Result<(Value, Vec<String>), Status> {
     let patched = patch::apply(kind, ty, shown, &call.body)?;
@@ -300,6 +302,11 @@ pub(super) fn patched(
     };
     let read = match kind {
         PatchType::Strategic => fields::restore(ty, &patched),
+        _ if ty.is_go()
+            && let Some(why) = decode::misfit(&cluster.schema, expected, &patched) =>
+        {
+            Err(why)
+        }
         _ => fields::read(ty, &patched, false, || Sent::from(&patched)),
     };
     let mut read = read.map_err(refuse)?;

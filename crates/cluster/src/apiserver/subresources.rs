@@ -8,7 +8,7 @@ use super::call::{Answer, Content, PatchType, Verb};
 use super::handle::{self, Request};
 use super::patch;
 use super::registry::{self, Deletion, Part};
-use super::status::Status;
+use super::status::{Cause, Status};
 use super::table::{Include, Table};
 use crate::cluster::Cluster;
 use crate::doc;
@@ -139,7 +139,10 @@ fn scale(cluster: &mut Cluster, request: &Request<'_>, verb: Verb) -> Result<Ans
         Verb::Patch(PatchType::Apply) => {
             patch::apply(PatchType::Merge, scale_type(request), &current, &request.call.body)?
         }
-        Verb::Patch(kind) => handle::patched(request.call, kind, scale_type(request), &current)?.0,
+        Verb::Patch(kind) => {
+            let expected = crate::schema::GroupVersionKind::new("autoscaling", "v1", "Scale");
+            handle::patched(cluster, request.call, kind, scale_type(request), &expected, &current)?.0
+        }
         _ => {
             return Err(Status::new(
                 405,
@@ -160,11 +163,7 @@ fn scale(cluster: &mut Cluster, request: &Request<'_>, verb: Verb) -> Result<Ans
         }
     };
     if replicas < 0 {
-        let cause = super::Cause {
-            reason: "FieldValueInvalid",
-            message: format!("Invalid value: {replicas}: must be greater than or equal to 0"),
-            field: "spec.replicas".to_owned(),
-        };
+        let cause = Cause::invalid("spec.replicas", replicas, "must be greater than or equal to 0");
         return Err(Status::invalid("autoscaling", "Scale", stored.name(), &[cause]));
     }
     let mut object = stored.clone();
@@ -356,6 +355,8 @@ fn bind(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> 
 fn token(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
     let account = request.stored(cluster)?;
     let seconds = request.call.body.at(&["spec", "expirationSeconds"]).as_int().unwrap_or(3600);
+    check_expiry(seconds)?;
+    check_bound(cluster, request)?;
     let until = cluster.now() + std::time::Duration::from_secs(u64::try_from(seconds).unwrap_or(3600));
     let mut answer = request.call.body.clone();
     answer.set(&["kind"], "TokenRequest");
@@ -367,6 +368,57 @@ fn token(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status>
     let token = super::token::issue(cluster, &account, request.call.body.at(&["spec", "audiences"]), until);
     answer.set(&["status"], doc!({"token": (token), "expirationTimestamp": (time::format(until))}));
     Ok(Answer::document(201, answer))
+}
+
+/// A token lives ten minutes at least.
+fn check_expiry(seconds: i64) -> Result<(), Status> {
+    let why = match seconds {
+        ..600 => "may not specify a duration less than 10 minutes",
+        4_294_967_297.. => "may not specify a duration larger than 2^32 seconds",
+        _ => return Ok(()),
+    };
+    let cause = Cause::invalid("spec.expirationSeconds", seconds, why);
+    Err(Status::invalid("authentication.k8s.io", "TokenRequest", "", &[cause]))
+}
+
+/// What a token is to die with is there, and is what is meant.
+fn check_bound(cluster: &Cluster, request: &Request<'_>) -> Result<(), Status> {
+    let bound = request.call.body.at(&["spec", "boundObjectRef"]);
+    if bound.is_null() {
+        return Ok(());
+    }
+    let on = &request.call.on;
+    let (name, account) = (bound.at(&["name"]).str_or_empty(), on.name.as_str());
+    let (resource, namespace) = match (bound.api_version(), bound.kind()) {
+        ("v1", "Pod") => ("pods", on.namespace.as_str()),
+        ("v1", "Secret") => ("secrets", on.namespace.as_str()),
+        ("v1", "Node") => ("nodes", ""),
+        (version, kind) => {
+            let (group, version) = crate::schema::split_api_version(version);
+            let message = format!(
+                "cannot bind token for serviceaccount {account:?} to object of type {group}/{version}, Kind={kind}"
+            );
+            return Err(Status::bad_request(message));
+        }
+    };
+    let Some(object) = cluster.get(&ObjectKey::new(resource, namespace, name)) else {
+        return Err(Status::not_found(resource, name));
+    };
+    if resource == "pods" && object.at(&["spec", "serviceAccountName"]) != account {
+        let message = format!(
+            "cannot bind token for serviceaccount {account:?} to pod running with different serviceaccount name."
+        );
+        return Err(Status::bad_request(message));
+    }
+    let uid = bound.at(&["uid"]).str_or_empty();
+    if !uid.is_empty() && uid != object.uid() {
+        let why = format!(
+            "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been \
+             deleted and then recreated"
+        );
+        return Err(Status::conflict(resource, name, &why));
+    }
+    Ok(())
 }
 
 /// `namespaces/finalize`: who empties a namespace says that it is done.

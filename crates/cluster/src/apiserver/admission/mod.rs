@@ -13,6 +13,7 @@
 //! | `security` | PodSecurity |
 //! | `priority` | Priority, RuntimeClass, DefaultTolerationSeconds: what a pod is given from classes |
 //! | `storage` | DefaultStorageClass, StorageObjectInUseProtection, PersistentVolumeClaimResize, DefaultIngressClass |
+//! | here | TaintNodesByCondition |
 //! | `quota` | ResourceQuota |
 //! | `addresses` | no plugin, but like one: what is handed out to Services |
 
@@ -28,6 +29,7 @@ mod tests;
 
 use super::Status;
 use crate::cluster::Cluster;
+use crate::doc;
 use crate::object::ObjectKey;
 use crate::value::Value;
 
@@ -59,7 +61,15 @@ impl Write<'_> {
 /// What a plugin refuses because what it would fill in is not there, or because it was said and may not be.
 pub(super) fn mutate(cluster: &mut Cluster, write: Write<'_>, object: &mut Value) -> Result<(), Status> {
     if !write.is_create() {
-        return if write.key.is("services") { addresses::hand_out(cluster, write, object) } else { Ok(()) };
+        match (write.key.resource.as_str(), write.old) {
+            ("services", _) => addresses::hand_out(cluster, write, object)?,
+            ("pods", Some(old)) => {
+                priority::keep(object, old);
+                priority::tolerate(object);
+            }
+            _ => {}
+        }
+        return Ok(());
     }
     match write.key.resource.as_str() {
         "pods" => {
@@ -78,9 +88,18 @@ pub(super) fn mutate(cluster: &mut Cluster, write: Write<'_>, object: &mut Value
         "volumeattributesclasses.storage.k8s.io" => storage::protect(object, "kubernetes.io/vac-protection"),
         "ingresses.networking.k8s.io" => storage::ingress_class(cluster, object),
         "services" => addresses::hand_out(cluster, write, object)?,
+        "nodes" => taint(object),
         _ => {}
     }
     Ok(())
+}
+
+/// `plugin/pkg/admission/nodetaint`: nobody has seen a new node ready.
+fn taint(node: &mut Value) {
+    let taint = doc!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
+    if !node.at(&["spec", "taints"]).items().contains(&taint) {
+        node.make(&["spec", "taints"]).array().push(taint);
+    }
 }
 
 /// Refuses what breaks a rule of the cluster, and charges what does not to its quota.

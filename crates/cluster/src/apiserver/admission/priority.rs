@@ -48,6 +48,16 @@ pub(super) fn resolve(cluster: &Cluster, write: Write<'_>, pod: &mut Value) -> R
     Ok(())
 }
 
+/// A pod that is written again without its priority keeps it.
+pub(super) fn keep(pod: &mut Value, old: &Value) {
+    for field in ["priority", "preemptionPolicy"] {
+        let had = old.at(&["spec", field]);
+        if pod.at(&["spec", field]).is_null() && !had.is_null() {
+            pod.set(&["spec", field], had.clone());
+        }
+    }
+}
+
 /// There is one default priority at most.
 pub(super) fn check_class(cluster: &Cluster, write: Write<'_>, class: &Value) -> Result<(), Status> {
     if !write.key.is(CLASSES) || !class.at(&["globalDefault"]).is_true() {

@@ -188,8 +188,8 @@ fn check_kind(
     expected: &GroupVersionKind,
     document: &Value,
 ) -> Result<(), Status> {
-    let (group, version) = split_api_version(document.api_version());
     let (api_version, kind) = (document.api_version(), document.kind());
+    let (_, version) = split_api_version(api_version);
     if kind == expected.kind && api_version == expected.api_version() {
         return Ok(());
     }
@@ -208,23 +208,29 @@ fn check_kind(
         let cause = crate::apiserver::Cause::invalid("kind", kind, &format!("must be {}", expected.kind));
         return Err(Status::invalid(&resource.group, &resource.kind, document.name(), &[cause]));
     }
-    let cannot = |why: String| {
-        let message = format!("{kind} in version {version:?} cannot be handled as a {}: {why}", expected.kind);
-        Status::bad_request(message)
+    let why = match misfit(schema, expected, document) {
+        Some(why) => why,
+        None if kind == expected.kind => return Err(mismatch()),
+        None => return Ok(()),
     };
+    let message = format!("{kind} in version {version:?} cannot be handled as a {}: {why}", expected.kind);
+    Err(Status::bad_request(message))
+}
+
+/// Why a document of one kind cannot be read as one of another; none if it can, which is so for other versions of the
+/// kind.
+pub(in crate::apiserver) fn misfit(schema: &Schema, expected: &GroupVersionKind, document: &Value) -> Option<String> {
+    let (api_version, kind) = (document.api_version(), document.kind());
+    let (group, version) = split_api_version(api_version);
     let known = schema.type_of(group, version, kind).is_some()
         || NO_LONGER_SERVED.iter().any(|(g, v, kinds)| *g == group && *v == version && kinds.contains(&kind));
     if !known {
         let scheme = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30";
-        let why = format!("no kind {kind:?} is registered for version {api_version:?} in scheme {scheme:?}");
-        return Err(cannot(why));
-    }
-    if kind == expected.kind {
-        return Err(mismatch());
+        return Some(format!("no kind {kind:?} is registered for version {api_version:?} in scheme {scheme:?}"));
     }
     let package = names::internal_package(&expected.group);
-    let why = format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", expected.kind);
-    Err(cannot(why))
+    (kind != expected.kind)
+        .then(|| format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", expected.kind))
 }
 
 /// Refuses an object that says of itself that it is another than the path says.

@@ -20,6 +20,8 @@ mod path;
 mod query;
 pub(crate) mod syntax;
 
+pub(super) use body::misfit;
+
 use super::call::{Call, Options, Subject, User, Verb};
 use super::fields::Read;
 use super::selector;

@@ -36,7 +36,11 @@ pub(in crate::apiserver) fn prepare_create(resource: &str, object: &mut Value) {
             let now = object.at(&["metadata", "creationTimestamp"]).clone();
             object.set(&["status"], doc!({"phase": "Pending", "lastPhaseTransitionTime": (now)}));
         }
-        "nodes" => one_range_of_many(object),
+        "nodes" => {
+            one_range_of_many(object);
+            drop(object, &Value::Null, NODE_GATED);
+        }
+        "leases.coordination.k8s.io" => drop(object, &Value::Null, LEASE_GATED),
         "services" => {
             service::families(object);
             object.set(&["status"], doc!({"loadBalancer": {}}));
@@ -69,7 +73,22 @@ pub(in crate::apiserver) fn prepare_update(resource: &str, object: &mut Value, o
                 object.set(&["metadata", "annotations", TEMPLATE_GENERATION], count);
             }
         }
+        "nodes" => drop(object, old, NODE_GATED),
+        "leases.coordination.k8s.io" => drop(object, old, LEASE_GATED),
         _ => {}
+    }
+}
+
+/// Fields behind a feature gate that a stock server has off, of a node and of a lease.
+const NODE_GATED: &[&str] = &["configSource"];
+const LEASE_GATED: &[&str] = &["preferredHolder", "strategy"];
+
+/// Drops fields of a spec that are behind a closed feature gate, unless the object had them before.
+fn drop(object: &mut Value, old: &Value, gated: &[&str]) {
+    for field in gated {
+        if old.at(&["spec", field]).is_null() && object.find(&["spec", field]).is_some() {
+            object.remove(&["spec", field]);
+        }
     }
 }
 

@@ -31,26 +31,26 @@ pub(super) fn apply(original: &Value, patch: &Value) -> Result<Value, Status> {
 /// Does one operation; none if it cannot be done.
 fn perform(document: &mut Value, operation: &Value) -> Option<()> {
     let text = |member: &str| operation.get(member)?.as_str();
-    let path = text("path");
+    let path = text("path")?;
     let value = operation.at(&["value"]);
     match text("op")? {
-        "add" => add(document, path?, value.clone()),
-        "remove" => remove(document, path?).map(|_| ()),
-        "replace" if path? == "" => {
+        "add" => add(document, path, value.clone()),
+        "remove" => remove(document, path).map(|_| ()),
+        "replace" if path.is_empty() => {
             *document = matches!(value, Value::Object(_) | Value::Array(_)).then(|| value.clone())?;
             Some(())
         }
-        "replace" => replace(document, path?, value.clone()),
+        "replace" => replace(document, path, value.clone()),
         "move" => {
             let moved = remove(document, text("from")?)?;
-            add(document, path?, moved)
+            add(document, path, moved)
         }
         "copy" => {
             let copied = find(document, text("from")?)?;
-            add(document, path?, copied)
+            add(document, path, copied)
         }
-        "test" if path? == "" => (document == value).then_some(()),
-        "test" => (find(document, path?)? == *value).then_some(()),
+        "test" if path.is_empty() => (document == value).then_some(()),
+        "test" => (find(document, path)? == *value).then_some(()),
         _ => None,
     }
 }

@@ -23,7 +23,7 @@ impl<'a> Identity<'a> {
         key.map_or(Self::Whole, Identity::Key)
     }
 
-    fn get<'v>(self, element: &'v Value) -> Result<&'v Value, Nonsense> {
+    fn get(self, element: &Value) -> Result<&Value, Nonsense> {
         match self {
             Self::Whole => Ok(element),
             Self::Key(_) if element.as_object().is_none() => Err(bad_type("map[string]interface {}", element)),

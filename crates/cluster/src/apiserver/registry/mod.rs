@@ -98,7 +98,7 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     if !strategy.takes_status_at_first() && object.get("status").is_some() {
         object.object().remove("status");
     }
-    if strategy.counts_generations() {
+    if strategy.begins_with_a_generation() {
         object.set(&["metadata", "generation"], 1);
     }
     defaults::apply(resource, &mut object);
@@ -283,9 +283,10 @@ fn update_causes(key: &ObjectKey, object: &Value, old: &Value, uid: &str, part: 
         causes.push(Cause::invalid("metadata.uid", uid, "field is immutable"));
         causes.extend(causes.last().cloned());
     }
-    if part == Part::Main {
-        causes.extend(validation::update(key, object, old));
-    }
+    causes.extend(match part {
+        Part::Main => validation::update(key, object, old),
+        Part::Status => validation::status(key, object, old),
+    });
     causes
 }
 

@@ -74,6 +74,7 @@ enum Generation {
 /// Kinds that count generations.
 const GENERATIONS: &[(&str, Generation)] = &[
     ("cronjobs.batch", Generation::Spec),
+    ("csidrivers.storage.k8s.io", Generation::Spec),
     ("customresourcedefinitions.apiextensions.k8s.io", Generation::Spec),
     ("daemonsets.apps", Generation::Spec),
     ("deployments.apps", Generation::SpecOrAnnotations),
@@ -181,9 +182,9 @@ impl<'a> Strategy<'a> {
         GENERATIONS.iter().find(|(resource, _)| *resource == self.resource).map(|(_, rule)| *rule)
     }
 
-    /// Whether generations are counted.
-    pub(super) fn counts_generations(&self) -> bool {
-        self.generation().is_some()
+    /// Whether a new object is the first generation. A CSIDriver is none until it is changed.
+    pub(super) fn begins_with_a_generation(&self) -> bool {
+        self.generation().is_some() && self.resource != "csidrivers.storage.k8s.io"
     }
 
     /// Whether a change is a new generation.

@@ -37,7 +37,8 @@ pub(super) fn config_map(root: &At<'_>, faults: &mut Faults) {
     keys(&binary, faults);
     size += binary.value.entries().iter().map(|(_, value)| decoded_size(value)).sum::<usize>();
     if size > SIZE_MAX {
-        faults.too_long(root, SIZE_MAX);
+        // The path is of one part, and that is empty: it is written like this.
+        faults.too_long(&root.key(""), SIZE_MAX);
     }
 }
 

@@ -14,8 +14,54 @@ const ANNOTATIONS_MAX: usize = 256 * 1024;
 /// The finalizers that have no domain because they are Kubernetes' own.
 const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
 
-/// What is wrong with the metadata of an object.
+/// Kinds whose changes are not compared with what was there by the check of their own metadata.
+const NOT_COMPARED: &[&str] =
+    &["endpointslices.discovery.k8s.io", "limitranges", "poddisruptionbudgets.policy", "statefulsets.apps"];
+
+/// Kinds that are checked as if they were new whenever they change.
+const CHECKED_AS_NEW: &[&str] = &[
+    "clusterrolebindings.rbac.authorization.k8s.io",
+    "clusterroles.rbac.authorization.k8s.io",
+    "configmaps",
+    "endpoints",
+    "endpointslices.discovery.k8s.io",
+    "limitranges",
+    "nodes",
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "poddisruptionbudgets.policy",
+    "pods",
+    "rolebindings.rbac.authorization.k8s.io",
+    "roles.rbac.authorization.k8s.io",
+    "secrets",
+    "serviceaccounts",
+    "services",
+    "statefulsets.apps",
+];
+
+/// What is wrong with the metadata of a new object.
 pub(super) fn check(key: &ObjectKey, object: &Value, faults: &mut Faults) {
+    check_names(key, object, faults);
+    check_maps(&At::root(object).field("metadata"), faults);
+}
+
+/// What is wrong with the labels, annotations and owners of a changed object: it is said as often as the real server
+/// says it, which looks at every object twice, and once or twice more for its kind.
+pub(super) fn check_again(resource: &str, object: &Value, faults: &mut Faults) {
+    let more = usize::from(!NOT_COMPARED.contains(&resource)) + usize::from(CHECKED_AS_NEW.contains(&resource));
+    for _ in 0..2 + more {
+        check_maps(&At::root(object).field("metadata"), faults);
+    }
+}
+
+fn check_maps(metadata: &At<'_>, faults: &mut Faults) {
+    labels(&metadata.field("labels"), faults);
+    annotations(&metadata.field("annotations"), faults);
+    owners(&metadata.field("ownerReferences"), faults);
+}
+
+/// What is wrong with the name and the finalizers of an object.
+pub(super) fn check_names(key: &ObjectKey, object: &Value, faults: &mut Faults) {
     let root = At::root(object);
     let metadata = root.field("metadata");
     let name = metadata.field("name");
@@ -24,9 +70,6 @@ pub(super) fn check(key: &ObjectKey, object: &Value, faults: &mut Faults) {
     } else {
         faults.all(&name, form(&key.resource)(name.text()));
     }
-    labels(&metadata.field("labels"), faults);
-    annotations(&metadata.field("annotations"), faults);
-    owners(&metadata.field("ownerReferences"), faults);
     let of_kubernetes =
         !key.resource.split_once('.').is_some_and(|(_, group)| group.contains('.') && !group.ends_with(".k8s.io"));
     for finalizer in metadata.field("finalizers").items() {

@@ -15,6 +15,7 @@
 //! | `workload`, `job`, `autoscaler` | what makes pods, and how many |
 //! | `service`, `network` | what reaches them |
 //! | `storage`, `data` | what they keep and read |
+//! | `status` | what is said of all these, by whoever may |
 //! | `cluster` | who may do what, how much and when; nodes, namespaces, leases |
 
 mod autoscaler;
@@ -30,6 +31,7 @@ mod pod;
 mod resources;
 mod selectors;
 mod service;
+mod status;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -53,16 +55,30 @@ pub(super) fn create(key: &ObjectKey, object: &Value) -> Vec<Cause> {
 pub(super) fn update(key: &ObjectKey, object: &Value, old: &Value) -> Vec<Cause> {
     let mut faults = Faults::default();
     let root = At::root(object);
-    metadata::check(key, object, &mut faults);
-    metadata::check_update(object, old, &mut faults);
     let resource = key.resource.as_str();
+    metadata::check_names(key, object, &mut faults);
+    metadata::check_again(resource, object, &mut faults);
+    metadata::check_update(object, old, &mut faults);
     // A Secret's type decides what else it has to hold; so it is looked at first.
     if resource == "secrets" {
         faults.unchanged(&root.field("type"), old.at(&["type"]));
         data::immutable(&root, old, &["data"], &mut faults);
     }
     kind(resource, &root, &mut faults);
+    if resource == "nodes" {
+        // A node is looked at as a whole, and then as a changed one.
+        kind(resource, &root, &mut faults);
+    }
     change(resource, &root, old, &mut faults);
+    faults.causes
+}
+
+/// What is wrong with a change of the status.
+pub(super) fn status(key: &ObjectKey, object: &Value, old: &Value) -> Vec<Cause> {
+    let mut faults = Faults::default();
+    metadata::check_again(&key.resource, object, &mut faults);
+    metadata::check_update(object, old, &mut faults);
+    status::check(&key.resource, &At::root(object), old, &mut faults);
     faults.causes
 }
 

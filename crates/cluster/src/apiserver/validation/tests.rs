@@ -1,6 +1,6 @@
 //! Each case: an object, and each thing that is wrong with it as `path: sentence`.
 
-use super::{create, update, warnings};
+use super::{create, status, update, warnings};
 use crate::apiserver::status::Cause;
 use crate::doc;
 use crate::object::ObjectKey;
@@ -244,4 +244,73 @@ fn what_is_hidden_or_said_twice_is_warned_of() {
             "spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]",
         ]
     );
+}
+
+#[test]
+fn numbers_of_a_status_bound_each_other() {
+    let cases = [
+        (
+            "deployments.apps",
+            doc!({"replicas": 1, "readyReplicas": 2, "availableReplicas": 3, "unavailableReplicas": (-1)}),
+            vec![
+                "status.unavailableReplicas: Invalid value: -1: must be greater than or equal to 0",
+                "status.readyReplicas: Invalid value: 2: cannot be greater than status.replicas",
+                "status.availableReplicas: Invalid value: 3: cannot be greater than status.replicas",
+                "status.availableReplicas: Invalid value: 3: cannot be greater than readyReplicas",
+            ],
+        ),
+        (
+            "statefulsets.apps",
+            doc!({"replicas": 1, "currentReplicas": 2}),
+            vec!["status.currentReplicas: Invalid value: 2: cannot be greater than status.replicas"],
+        ),
+        (
+            "replicasets.apps",
+            doc!({"replicas": 1, "fullyLabeledReplicas": 2}),
+            vec!["status.fullyLabeledReplicas: Invalid value: 2: cannot be greater than status.replicas"],
+        ),
+        (
+            "services",
+            doc!({"loadBalancer": {"ingress": [{"ip": "10.0.0.1", "ipMode": "VIP"}]}}),
+            vec!["status.loadBalancer.ingress: Forbidden: may only be used when `spec.type` is \"LoadBalancer\""],
+        ),
+        (
+            "ingresses.networking.k8s.io",
+            doc!({"loadBalancer": {"ingress": [{"hostname": "10.0.0.1"}, {"ip": "a", "hostname": "b.c"}]}}),
+            vec![
+                "status.loadBalancer.ingress[0].hostname: Invalid value: \"10.0.0.1\": must be a DNS name, not an IP address",
+                "status.loadBalancer.ingress[1].ip: Invalid value: \"a\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+            ],
+        ),
+        (
+            "nodes",
+            doc!({"capacity": {"cpu": "-1"}}),
+            vec![
+                "status.capacity.cpu: Invalid value: \"-1\": must be greater than or equal to 0",
+                "status.allocatable.cpu: Invalid value: \"-1\": must be greater than or equal to 0",
+            ],
+        ),
+        (
+            "namespaces",
+            doc!({"phase": "Terminating"}),
+            vec!["status.phase: Invalid value: \"Terminating\": may only be 'Active' if `deletionTimestamp` is empty"],
+        ),
+    ];
+    for (resource, new, want) in cases {
+        let key = ObjectKey::new(resource, "shop", "a");
+        let object = doc!({"metadata": {"name": "a"}, "status": (new)});
+        assert_eq!(said(&status(&key, &object, &doc!({}))), want, "{resource}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_labels_of_a_changed_object_is_said_as_often_as_it_is_looked_at() {
+    let object = doc!({"metadata": {"name": "a", "labels": {"a b": ""}}});
+    for (resource, times) in
+        [("configmaps", 4), ("namespaces", 3), ("limitranges", 3), ("leases.coordination.k8s.io", 3)]
+    {
+        let key = ObjectKey::new(resource, "shop", "a");
+        let causes = update(&key, &object, &object);
+        assert_eq!(causes.iter().filter(|cause| cause.field == "metadata.labels").count(), times, "{resource}");
+    }
 }
