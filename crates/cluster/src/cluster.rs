@@ -120,6 +120,11 @@ impl Cluster {
         self.now
     }
 
+    /// Sets the clock, before anything has happened.
+    pub(crate) fn set_now(&mut self, now: Time) {
+        self.now = now;
+    }
+
     /// The version of the newest change.
     #[must_use]
     pub fn version(&self) -> u64 {
@@ -157,6 +162,13 @@ impl Cluster {
     /// Every object, in the order of their keys.
     pub fn objects(&self) -> impl Iterator<Item = (&ObjectKey, &Value)> {
         self.store.iter()
+    }
+
+    /// How many objects were looked at here and on the clusters that this one was forked from: what says that work is
+    /// proportional to what it touches.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.store.reads()
     }
 
     /// How many objects there are.

@@ -9,6 +9,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::intern::Interner;
 use crate::value::{List, Map, Text, Value};
 
 /// A document as it was sent: what it says, and which fields it says twice.
@@ -60,13 +61,65 @@ impl Value {
 /// # Errors
 /// [`NotJson`] if the text is not one whole JSON value, is nested deeper than 128, or is no UTF-8.
 pub fn parse(text: &[u8]) -> Result<Parsed, NotJson> {
+    parse_with(text, &mut Fresh)
+}
+
+fn parse_with(text: &[u8], maker: &mut impl Maker) -> Result<Parsed, NotJson> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let mut duplicates = Vec::new();
-    let value = Reader { path: &Path::Root, duplicates: &mut duplicates }
+    let value = Reader { path: &Path::Root, duplicates: &mut duplicates, maker }
         .deserialize(&mut deserializer)
         .map_err(|error| NotJson(error.to_string()))?;
     deserializer.end().map_err(|error| NotJson(error.to_string()))?;
     Ok(Parsed { value, duplicates })
+}
+
+impl Interner {
+    /// Reads JSON text as [`parse`] does; what was read before is not stored again.
+    ///
+    /// # Errors
+    /// [`NotJson`] if the text is not one whole JSON value, is nested deeper than 128, or is no UTF-8.
+    pub fn parse(&mut self, text: &[u8]) -> Result<Parsed, NotJson> {
+        parse_with(text, self)
+    }
+}
+
+/// Who makes the parts of a document as they are read.
+trait Maker {
+    fn text(&mut self, text: &str) -> Text;
+    fn list(&mut self, items: Vec<Value>) -> Value;
+    fn map(&mut self, map: Map) -> Value;
+}
+
+/// Makes every part anew.
+struct Fresh;
+
+impl Maker for Fresh {
+    fn text(&mut self, text: &str) -> Text {
+        Text::from(text)
+    }
+
+    fn list(&mut self, items: Vec<Value>) -> Value {
+        Value::Array(items.into_iter().collect::<List>())
+    }
+
+    fn map(&mut self, map: Map) -> Value {
+        Value::Object(map)
+    }
+}
+
+impl Maker for Interner {
+    fn text(&mut self, text: &str) -> Text {
+        Self::text(self, text)
+    }
+
+    fn list(&mut self, items: Vec<Value>) -> Value {
+        Self::list(self, items)
+    }
+
+    fn map(&mut self, map: Map) -> Value {
+        Self::map(self, map)
+    }
 }
 
 /// Reads YAML text as Kubernetes does, and notices keys that stand twice in one map.
@@ -85,7 +138,7 @@ pub fn parse_yaml(text: &[u8]) -> Result<Parsed, NotJson> {
     };
     let mut duplicates = Vec::new();
     let value = serde_saphyr::with_deserializer_from_slice_with_options(text, options, |deserializer| {
-        Reader { path: &Path::Root, duplicates: &mut duplicates }.deserialize(deserializer)
+        Reader { path: &Path::Root, duplicates: &mut duplicates, maker: &mut Fresh }.deserialize(deserializer)
     })
     .map_err(|error| NotJson(error.to_string()))?;
     Ok(Parsed { value, duplicates })
@@ -110,12 +163,13 @@ impl fmt::Display for Path<'_> {
 }
 
 /// Reads a value from any serde format; JSON and YAML come through here.
-pub(crate) struct Reader<'a> {
-    pub(crate) path: &'a Path<'a>,
-    pub(crate) duplicates: &'a mut Vec<String>,
+struct Reader<'a, M> {
+    path: &'a Path<'a>,
+    duplicates: &'a mut Vec<String>,
+    maker: &'a mut M,
 }
 
-impl<'de> DeserializeSeed<'de> for Reader<'_> {
+impl<'de, M: Maker> DeserializeSeed<'de> for Reader<'_, M> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -123,7 +177,7 @@ impl<'de> DeserializeSeed<'de> for Reader<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Reader<'_> {
+impl<'de, M: Maker> Visitor<'de> for Reader<'_, M> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,50 +214,41 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::from(text))
+        Ok(Value::String(self.maker.text(text)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::with_capacity(items.size_hint().unwrap_or(0).min(1024));
         loop {
             let at = Path::Index(self.path, list.len());
-            match items.next_element_seed(Reader { path: &at, duplicates: self.duplicates })? {
+            match items.next_element_seed(Reader { path: &at, duplicates: self.duplicates, maker: self.maker })? {
                 Some(item) => list.push(item),
-                None => return Ok(Value::Array(list.into_iter().collect::<List>())),
+                None => {
+                    list.shrink_to_fit();
+                    return Ok(self.maker.list(list));
+                }
             }
         }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut list: Vec<(Text, Value)> = Vec::with_capacity(entries.size_hint().unwrap_or(0).min(1024));
-        while let Some(key) = entries.next_key_seed(Key)? {
+        while let Some(key) = entries.next_key_seed(Key { maker: self.maker })? {
             let at = Path::Key(self.path, &key);
-            let value = entries.next_value_seed(Reader { path: &at, duplicates: self.duplicates })?;
+            let value =
+                entries.next_value_seed(Reader { path: &at, duplicates: self.duplicates, maker: self.maker })?;
             list.push((key, value));
         }
-        let count = list.len();
-        let mut keys: Vec<Text> = list.iter().map(|(key, _)| key.clone()).collect();
-        let map: Map = list.into_iter().collect();
-        if map.len() < count {
-            keys.sort_unstable_by(|one, two| one.as_str().cmp(two.as_str()));
-            let mut said: Option<&Text> = None;
-            for pair in keys.windows(2) {
-                if let [one, two] = pair
-                    && one == two
-                    && said != Some(two)
-                {
-                    self.duplicates.push(Path::Key(self.path, two).to_string());
-                    said = Some(two);
-                }
-            }
-        }
-        Ok(Value::Object(map))
+        let map = Map::of_entries(list, |key| self.duplicates.push(Path::Key(self.path, key).to_string()));
+        Ok(self.maker.map(map))
     }
 }
 
-struct Key;
+struct Key<'a, M> {
+    maker: &'a mut M,
+}
 
-impl<'de> DeserializeSeed<'de> for Key {
+impl<'de, M: Maker> DeserializeSeed<'de> for Key<'_, M> {
     type Value = Text;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Text, D::Error> {
@@ -212,7 +257,7 @@ impl<'de> DeserializeSeed<'de> for Key {
     }
 }
 
-impl Visitor<'_> for Key {
+impl<M: Maker> Visitor<'_> for Key<'_, M> {
     type Value = Text;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -240,13 +285,13 @@ impl Visitor<'_> for Key {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
-        Ok(Text::from(text))
+        Ok(self.maker.text(text))
     }
 }
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Reader { path: &Path::Root, duplicates: &mut Vec::new() }.deserialize(deserializer)
+        Reader { path: &Path::Root, duplicates: &mut Vec::new(), maker: &mut Fresh }.deserialize(deserializer)
     }
 }
 

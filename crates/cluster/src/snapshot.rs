@@ -1,16 +1,17 @@
 //! A cluster from the objects of another.
 //!
-//! Knows: Lists, definitions before the objects they define, and what time it was when the objects were read.
+//! Knows: Lists, definitions that come after the objects they define, and what time it was when the objects were read.
 //! Does not know: files, or where the objects came from.
 
 use twin::Time;
 
 use crate::apiserver::defaults;
 use crate::cluster::Cluster;
+use crate::intern::Interner;
 use crate::object::ObjectKey;
 use crate::schema::Schema;
 use crate::time;
-use crate::value::Value;
+use crate::value::{Text, Value};
 
 const DEFINITION: &str = "CustomResourceDefinition";
 
@@ -21,58 +22,138 @@ const DEFINITION: &str = "CustomResourceDefinition";
 /// any object names.
 #[must_use]
 pub fn load(documents: impl IntoIterator<Item = Value>, now: Option<Time>, seed: u64) -> Cluster {
-    let mut objects = Vec::new();
-    documents.into_iter().for_each(|document| flatten(document, &mut objects));
-    let now = now.unwrap_or_else(|| objects.iter().filter_map(newest).max().unwrap_or_default());
-    let mut schema = Schema::default();
-    for definition in objects.iter().filter(|object| object.kind() == DEFINITION) {
-        if let Ok(with) = schema.with_definition(definition) {
-            schema = with;
+    let mut loading = Loading::new(now, seed);
+    documents.into_iter().for_each(|document| loading.take(&document));
+    loading.finish()
+}
+
+/// A cluster of which objects still come in, one at a time: a large one is never in memory twice, and what is equal in its
+/// objects only once.
+pub struct Loading {
+    cluster: Cluster,
+    now: Option<Time>,
+    newest: Newest,
+    interner: Interner,
+    /// Objects of kinds that nothing has defined so far.
+    undefined: Vec<Value>,
+}
+
+impl Loading {
+    /// Nothing yet. Where no time is given it will be the newest time that any object names.
+    #[must_use]
+    pub fn new(now: Option<Time>, seed: u64) -> Self {
+        Self {
+            cluster: Cluster::new(Schema::default(), now.unwrap_or_default(), seed),
+            now,
+            newest: Newest::default(),
+            interner: Interner::default(),
+            undefined: Vec::new(),
         }
     }
-    let mut cluster = Cluster::new(schema, now, seed);
-    for object in objects {
-        let Some(resource) = cluster.schema.of(&object).cloned() else { continue };
-        let mut stored = cluster.schema.convert(&object, &resource.storage.kind);
+
+    /// What has been read so far, for whoever reads more: see [`Interner::parse`]. What it gives is stored as it is.
+    pub fn interner(&mut self) -> &mut Interner {
+        &mut self.interner
+    }
+
+    /// Takes in an object, or the items of a List.
+    pub fn take(&mut self, document: &Value) {
+        if document.kind().ends_with("List") && document.get("items").is_some() {
+            let item_kind = document.kind().trim_end_matches("List");
+            for item in document.at(&["items"]).items() {
+                let mut item = item.clone();
+                // The items of a typed list do not repeat what the list says.
+                if item.kind().is_empty() && !item_kind.is_empty() {
+                    item.set(&["kind"], item_kind);
+                    item.set(&["apiVersion"], document.api_version());
+                }
+                self.take(&item);
+            }
+        } else if document.as_object().is_some() {
+            let object = self.interner.share(document);
+            self.take_shared(object);
+        }
+    }
+
+    /// Takes in an object that [`interner`](Self::interner) gave.
+    pub fn take_shared(&mut self, object: Value) {
+        self.newest.of(&object);
+        if object.kind() == DEFINITION
+            && let Ok(with) = self.cluster.schema.with_definition(&object)
+        {
+            self.cluster.schema = with;
+        }
+        if let Err(object) = self.keep(object) {
+            self.undefined.push(object);
+        }
+    }
+
+    /// Stores an object of a kind that is known by now; gives back any other.
+    fn keep(&mut self, object: Value) -> Result<(), Value> {
+        let Some(resource) = self.cluster.schema.of(&object).cloned() else { return Err(object) };
+        let mut stored = self.cluster.schema.convert(&object, &resource.storage.kind);
         defaults::apply(&resource.storage.resource, &mut stored);
-        let key = ObjectKey::new(resource.storage.resource.clone(), stored.namespace(), stored.name());
+        let key = ObjectKey {
+            resource: resource.storage.resource.clone(),
+            namespace: text(&stored, "namespace"),
+            name: text(&stored, "name"),
+        };
         // Owners are known by their uid, and what was written by hand has none.
         if stored.uid().is_empty() {
             stored.set(&["metadata", "uid"], format!("{key}-uid"));
         }
-        cluster.load(key, stored);
-    }
-    namespaces(&mut cluster);
-    cluster
-}
-
-/// A `List`, or a `PodList` of any kind, as its items; what else there is, as it is.
-fn flatten(document: Value, objects: &mut Vec<Value>) {
-    if document.kind().ends_with("List") && document.get("items").is_some() {
-        let item_kind = document.kind().trim_end_matches("List").to_owned();
-        for item in document.at(&["items"]).items() {
-            let mut item = item.clone();
-            // The items of a typed list do not repeat what the list says.
-            if item.kind().is_empty() && !item_kind.is_empty() {
-                item.set(&["kind"], item_kind.as_str());
-                item.set(&["apiVersion"], document.api_version());
-            }
-            flatten(item, objects);
+        if !stored.same(&object) {
+            stored = self.interner.share(&stored);
         }
-    } else if document.as_object().is_some() {
-        objects.push(document);
+        self.cluster.load(key, stored);
+        Ok(())
+    }
+
+    /// The cluster, now that everything was taken in.
+    #[must_use]
+    pub fn finish(mut self) -> Cluster {
+        for object in std::mem::take(&mut self.undefined) {
+            // What is defined nowhere in the snapshot is of no use to anybody.
+            let _ = self.keep(object);
+        }
+        if self.now.is_none() {
+            self.cluster.set_now(self.newest.time.unwrap_or_default());
+        }
+        namespaces(&mut self.cluster);
+        self.cluster
     }
 }
 
-/// The newest time that an object names in its metadata or conditions.
-fn newest(object: &Value) -> Option<Time> {
-    let conditions = object.at(&["status", "conditions"]).items().iter();
-    let heard = conditions.flat_map(|condition| {
-        ["lastTransitionTime", "lastUpdateTime", "lastHeartbeatTime", "lastProbeTime"]
-            .into_iter()
-            .filter_map(|field| condition.at(&[field]).as_str().and_then(time::parse))
-    });
-    heard.chain(object.created()).chain(object.time(&["spec", "renewTime"])).max()
+/// A field of the metadata, as the document itself holds it.
+fn text(object: &Value, field: &str) -> Text {
+    object.at(&["metadata", field]).as_text().cloned().unwrap_or_default()
+}
+
+/// The newest time that any object names in its metadata or conditions.
+#[derive(Default)]
+struct Newest {
+    time: Option<Time>,
+    /// What was read last: many objects name the same times.
+    last: Value,
+}
+
+impl Newest {
+    fn of(&mut self, object: &Value) {
+        for condition in object.at(&["status", "conditions"]).items() {
+            for field in ["lastTransitionTime", "lastUpdateTime", "lastHeartbeatTime", "lastProbeTime"] {
+                self.see(condition.at(&[field]));
+            }
+        }
+        self.see(object.at(&["metadata", "creationTimestamp"]));
+        self.see(object.at(&["spec", "renewTime"]));
+    }
+
+    fn see(&mut self, text: &Value) {
+        if !text.is_null() && *text != self.last {
+            self.time = self.time.max(text.as_str().and_then(time::parse));
+            self.last = text.clone();
+        }
+    }
 }
 
 /// A snapshot of some namespaces may leave the namespaces themselves out, but nothing lives in none.

@@ -205,6 +205,16 @@ impl Value {
             _ => false,
         }
     }
+
+    /// Where in memory it stands, if it is a string, a list or a map; of values that are [the same](Self::same), the same.
+    pub(crate) fn address(&self) -> usize {
+        match self {
+            Self::Array(list) => Arc::as_ptr(&list.0).addr(),
+            Self::Object(map) => Arc::as_ptr(&map.0).addr(),
+            Self::String(text) => text.as_ptr().addr(),
+            _ => 0,
+        }
+    }
 }
 
 impl PartialEq for Value {
@@ -375,11 +385,31 @@ impl<'a> IntoIterator for &'a Map {
 /// Later entries win over earlier ones with the same key.
 impl<K: Into<Text>> FromIterator<(K, Value)> for Map {
     fn from_iter<I: IntoIterator<Item = (K, Value)>>(entries: I) -> Self {
-        let mut list: Vec<(Text, Value)> = entries.into_iter().map(|(key, value)| (key.into(), value)).collect();
-        list.sort_by(|one, two| one.0.as_str().cmp(two.0.as_str()));
-        list.reverse();
-        list.dedup_by(|later, kept| later.0 == kept.0);
-        list.reverse();
+        let list = entries.into_iter().map(|(key, value)| (key.into(), value)).collect();
+        Self::of_entries(list, |_| {})
+    }
+}
+
+impl Map {
+    /// The map of these entries, in any order; later ones win over earlier ones with the same key. `twice` hears of each key
+    /// that stands more than once.
+    pub(crate) fn of_entries(mut list: Vec<(Text, Value)>, mut twice: impl FnMut(&Text)) -> Self {
+        if !list.is_sorted_by(|one, two| one.0.as_str() < two.0.as_str()) {
+            list.sort_by(|one, two| one.0.as_str().cmp(two.0.as_str()));
+            let mut said: Option<Text> = None;
+            list.dedup_by(|later, kept| {
+                let same = later.0 == kept.0;
+                if same {
+                    std::mem::swap(later, kept);
+                    if said.as_ref() != Some(&kept.0) {
+                        twice(&kept.0);
+                        said = Some(kept.0.clone());
+                    }
+                }
+                same
+            });
+        }
+        list.shrink_to_fit();
         Self(Arc::new(list))
     }
 }

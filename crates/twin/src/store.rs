@@ -4,6 +4,7 @@
 //! Does not know: what a key or a value means.
 
 use std::ops::RangeBounds;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use imbl::{OrdMap, Vector};
 
@@ -45,13 +46,33 @@ pub struct Store<K: Ord + Clone, V: Clone> {
     floor: u64,
     version: u64,
     keep: usize,
+    reads: Meter,
+}
+
+/// Counts without asking for exclusive access. A copy counts on by itself.
+///
+/// It is what says that work is proportional to what an action touches, where a clock would only say that this machine was
+/// quick today. Threads that read one store at once may lose counts to each other; a fork has one reader.
+#[derive(Debug, Default)]
+struct Meter(AtomicU64);
+
+impl Meter {
+    fn tick(&self) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+impl Clone for Meter {
+    fn clone(&self) -> Self {
+        Self(AtomicU64::new(self.0.load(Ordering::Relaxed)))
+    }
 }
 
 impl<K: Ord + Clone, V: Clone> Store<K, V> {
     /// An empty store at `version` that keeps the last `keep` changes.
     #[must_use]
     pub fn new(version: u64, keep: usize) -> Self {
-        Self { entries: OrdMap::new(), log: Vector::new(), floor: version, version, keep }
+        Self { entries: OrdMap::new(), log: Vector::new(), floor: version, version, keep, reads: Meter::default() }
     }
 
     /// The version of the newest change.
@@ -69,17 +90,24 @@ impl<K: Ord + Clone, V: Clone> Store<K, V> {
     /// What stands under `key`.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<&V> {
+        self.reads.tick();
         self.entries.get(key)
+    }
+
+    /// How many values were looked at, by key or in passing, since the store and those it was forked from were new.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.reads.0.load(Ordering::Relaxed)
     }
 
     /// Everything in a range of keys, in order.
     pub fn range<R: RangeBounds<K>>(&self, range: R) -> impl DoubleEndedIterator<Item = (&K, &V)> {
-        self.entries.range(range)
+        self.entries.range(range).inspect(|_| self.reads.tick())
     }
 
     /// Everything, in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
-        self.entries.iter()
+        self.entries.iter().inspect(|_| self.reads.tick())
     }
 
     /// How many keys there are.
@@ -172,6 +200,19 @@ mod tests {
         assert_eq!(versions(&store, 3), Ok(vec![4, 5]));
         assert_eq!(versions(&store, 2), Ok(vec![3, 4, 5]));
         assert_eq!(versions(&store, 1), Err(Compacted { asked: 1, oldest: 2 }));
+    }
+
+    #[test]
+    fn every_look_is_counted_and_a_fork_counts_for_itself() {
+        let mut store = Store::new(0, 3);
+        for key in ["a", "b", "c"] {
+            store.write(NOW, key, Some(1));
+        }
+        let fork = store.clone();
+        assert_eq!(store.get(&"a"), Some(&1));
+        store.range("b"..).for_each(drop);
+        store.iter().next();
+        assert_eq!((store.reads(), fork.reads()), (4, 0));
     }
 
     #[test]
