@@ -14,8 +14,8 @@ use cluster::apiserver::{self, Call, Request, User};
 use cluster::population::{self, SHOP, Size};
 use cluster::snapshot::Loading;
 
-const LARGE: Size = Size { nodes: 5_000, pods: 150_000 };
-const SMALL: Size = Size { nodes: 500, pods: 15_000 };
+/// How many nodes the large cluster has; the small one has a tenth, and both have thirty pods for each.
+const NODES: usize = 5_000;
 /// How far ahead a simulation looks, as the gate's does.
 const HORIZON: Duration = Duration::from_secs(600);
 /// How often each action is played, each time on a fork of its own.
@@ -59,8 +59,10 @@ fn main() {
         return;
     }
     let only = std::env::var("ONLY").unwrap_or_default();
-    let small = measured("small", SMALL);
-    let large = measured("large", LARGE);
+    let nodes = std::env::var("NODES").ok().and_then(|nodes| nodes.parse().ok()).unwrap_or(NODES);
+    let of = |nodes: usize| Size { nodes, pods: nodes * 30 };
+    let small = measured("small", of(nodes / 10));
+    let large = measured("large", of(nodes));
     println!("\n{:34} {:>12} {:>12} {:>7}   objects read", "", "small", "large", "ratio");
     fork(&small, &large);
     for (what, method, path, body) in ACTIONS.iter().filter(|action| action.0.contains(&only)) {
@@ -194,6 +196,12 @@ fn play(cluster: &Cluster, method: &str, path: &str, body: &str) -> Cost {
         apiserver::handle(&mut fork, &call, &User::admin()).unwrap();
         let until = fork.now() + HORIZON;
         fork.settle(until);
+        if std::env::var("TRACE").is_ok() {
+            for change in fork.changes_since(cluster.version()).unwrap() {
+                println!("{} {} {}", change.at, change.key, change.version);
+            }
+            std::process::exit(0);
+        }
         (begin.elapsed(), fork.reads() - cluster.reads())
     })
 }

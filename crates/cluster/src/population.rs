@@ -48,6 +48,13 @@ pub fn populate(size: Size, seed: u64, take: &mut dyn FnMut(Value)) {
             "metadata": (meta("Namespace", "", &name, doc!({"kubernetes.io/metadata.name": (&name)}))),
             "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
         }));
+        (made.take)(doc!({
+            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": (meta("ServiceAccount", &name, "default", doc!({}))),
+        }));
+        (made.take)(doc!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": (meta("ConfigMap", &name, "kube-root-ca.crt", doc!({}))),
+            "data": {"ca.crt": "-----BEGIN CERTIFICATE-----"},
+        }));
     }
     for name in DAEMONS {
         made.daemons(name);
@@ -106,10 +113,11 @@ impl Made<'_> {
                 "numberAvailable": (count), "updatedNumberScheduled": (count), "numberMisscheduled": 0, "observedGeneration": 1,
             },
         }));
+        let owner = Owner { version: "apps/v1", kind: "DaemonSet", name: name.to_owned() };
+        self.revision("kube-system", &owner, &labels, &spec);
         let mut labels = labels;
         labels.set(&["controller-revision-hash"], short(name));
         labels.set(&["pod-template-generation"], "1");
-        let owner = Owner { version: "apps/v1", kind: "DaemonSet", name: name.to_owned() };
         for number in 0..count {
             let own = format!("{name}-{}", short(&format!("{name}/{number}")));
             self.pod("kube-system", &own, &labels, &spec, number, &owner);
@@ -133,7 +141,12 @@ impl Made<'_> {
         let mut pod_labels = labels.clone();
         let owner = if stateful {
             let mut status = status;
+            let hash = format!("{name}-{}", short(name));
             status.set(&["currentReplicas"], replicas);
+            status.set(&["currentRevision"], hash.as_str());
+            status.set(&["updateRevision"], hash.as_str());
+            let owner = Owner { version: "apps/v1", kind: "StatefulSet", name: name.to_owned() };
+            self.revision(namespace, &owner, &labels, &spec);
             (self.take)(doc!({
                 "apiVersion": "apps/v1", "kind": "StatefulSet",
                 "metadata": (with(meta("StatefulSet", namespace, name, labels.clone()), &[generation])),
@@ -144,8 +157,8 @@ impl Made<'_> {
                 },
                 "status": (status),
             }));
-            pod_labels.set(&["controller-revision-hash"], format!("{name}-{}", short(name)));
-            Owner { version: "apps/v1", kind: "StatefulSet", name: name.to_owned() }
+            pod_labels.set(&["controller-revision-hash"], hash);
+            owner
         } else {
             (self.take)(doc!({
                 "apiVersion": "apps/v1", "kind": "Deployment",
@@ -198,6 +211,20 @@ impl Made<'_> {
         self.beside(namespace, name, &labels, replicas, endpoints);
     }
 
+    /// The template of a workload as its history keeps it.
+    fn revision(&mut self, namespace: &str, owner: &Owner, labels: &Value, spec: &Value) {
+        let name = format!("{}-{}", owner.name, short(&owner.name));
+        let mut marks = labels.clone();
+        let hash = if owner.kind == "StatefulSet" { name.clone() } else { short(&owner.name) };
+        marks.set(&["controller-revision-hash"], hash);
+        let owners = ("ownerReferences", owner.reference(namespace));
+        (self.take)(doc!({
+            "apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": 1,
+            "metadata": (with(meta("ControllerRevision", namespace, &name, marks), &[owners])),
+            "data": {"spec": {"template": {"$patch": "replace", "metadata": {"labels": (labels)}, "spec": (spec)}}},
+        }));
+    }
+
     /// What stands beside a workload: its Service with slices, its budget, its settings.
     fn beside(&mut self, namespace: &str, name: &str, labels: &Value, replicas: usize, endpoints: Vec<Value>) {
         let address = format!("10.96.{}.{}", self.pods / 256 % 256, self.pods % 256);
@@ -248,7 +275,21 @@ impl Made<'_> {
         self.pods += 1;
         let address = arcstr::format!("10.{}.{}.{}", 128 + number / 65_536, number / 256 % 256, number % 256);
         let mut spec = spec.clone();
-        spec.set(&["nodeName"], node_name(node));
+        let lost = |why: &str| {
+            let key = format!("node.kubernetes.io/{why}");
+            doc!({"effect": "NoExecute", "key": (key), "operator": "Exists", "tolerationSeconds": 300})
+        };
+        for (field, value) in [
+            ("enableServiceLinks", true.into()),
+            ("nodeName", node_name(node).into()),
+            ("preemptionPolicy", "PreemptLowerPriority".into()),
+            ("priority", 0.into()),
+            ("serviceAccount", "default".into()),
+            ("serviceAccountName", "default".into()),
+            ("tolerations", doc!([(lost("not-ready")), (lost("unreachable"))])),
+        ] {
+            spec.set(&[field], value);
+        }
         let condition =
             |kind: &str| doc!({"type": (kind), "status": "True", "lastProbeTime": null, "lastTransitionTime": (STAMP)});
         let conditions =
@@ -382,7 +423,7 @@ fn spec(app: &str, namespace: &str, cpu: usize, memory: usize) -> Value {
             {"containerPort": 8080, "name": "http", "protocol": "TCP"}, {"containerPort": 9090, "name": "metrics", "protocol": "TCP"},
         ],
         "resources": {
-            "limits": {"memory": (format!("{}Mi", memory * 2))},
+            "limits": {"memory": (if memory == 512 { "1Gi".to_owned() } else { format!("{}Mi", memory * 2) })},
             "requests": {"cpu": (format!("{cpu}m")), "memory": (format!("{memory}Mi"))},
         },
         "securityContext": {
@@ -412,6 +453,8 @@ fn spec(app: &str, namespace: &str, cpu: usize, memory: usize) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::apiserver::registry::{self, Part, Writer};
+    use crate::object::ObjectKey;
     use crate::snapshot;
 
     #[test]
@@ -430,6 +473,20 @@ mod tests {
             assert_eq!(cluster.list("pods", Some(SHOP)).count(), 53);
             assert_eq!(cluster.list("pods", Some(DOOMED)).count(), 800);
             assert!(cluster.unplaced().next().is_none());
+            // What the API server would fill in is there already: else any write would be a change of all that.
+            let writer = Writer::component("tester", "test");
+            for resource in
+                ["deployments.apps", "statefulsets.apps", "daemonsets.apps", "replicasets.apps", "pods", "services"]
+            {
+                let all = cluster.list(resource, Some(SHOP)).chain(cluster.list(resource, Some("kube-system")));
+                let all: Vec<(ObjectKey, Value)> = all.map(|(key, object)| (key.clone(), object.clone())).collect();
+                for (key, object) in all {
+                    let mut marked = object.clone();
+                    marked.set(&["metadata", "labels", "marked"], "so");
+                    let written = registry::update(&mut cluster, &key, marked, Part::Main, &writer).unwrap();
+                    assert_eq!(written.at(&["spec"]), object.at(&["spec"]), "{key}");
+                }
+            }
         }
     }
 }
