@@ -18,8 +18,12 @@ use cluster::snapshot::Loading;
 const NODES: usize = 5_000;
 /// How far ahead a simulation looks, as the gate's does.
 const HORIZON: Duration = Duration::from_secs(600);
-/// How often each action is played, each time on a fork of its own.
+/// How often each action is played, each time on a fork of its own. A profile wants it oftener.
 const TIMES: usize = 21;
+
+fn times() -> usize {
+    std::env::var("TIMES").ok().and_then(|times| times.parse().ok()).unwrap_or(TIMES)
+}
 
 /// What is done: a name, and the request.
 const ACTIONS: &[(&str, &str, &str, &str)] = &[
@@ -162,7 +166,7 @@ fn row(what: &str, small: Cost, large: Cost) {
 
 fn fork(small: &Cluster, large: &Cluster) {
     let forks = |cluster: &Cluster| {
-        Cost::of(TIMES, || {
+        Cost::of(times(), || {
             let begin = Instant::now();
             for _ in 0..1000 {
                 black_box(cluster.clone());
@@ -190,7 +194,7 @@ fn call(cluster: &Cluster, method: &str, path: &str, body: &str) -> Call {
 /// Plays an action and what follows from it, each time on a fork.
 fn play(cluster: &Cluster, method: &str, path: &str, body: &str) -> Cost {
     let call = call(cluster, method, path, body);
-    Cost::of(TIMES, || {
+    Cost::of(times(), || {
         let begin = Instant::now();
         let mut fork = cluster.clone();
         apiserver::handle(&mut fork, &call, &User::admin()).unwrap();
