@@ -172,39 +172,60 @@ fn restarts(pod: &Value) -> i64 {
     statuses.filter_map(|status| status.at(&["restartCount"]).as_int()).max().unwrap_or(0)
 }
 
-/// `ActivePodsWithRanks`: which of two pods goes first when there are too many. `crowd` is how many of the workload's pods
-/// stand on a pod's node.
-pub(super) fn goes_first(one: &Value, two: &Value, crowd: &dyn Fn(&Value) -> usize, now: Time) -> Ordering {
-    let unassigned = |pod: &Value| pod.at(&["spec", "nodeName"]).is_empty();
-    let phase = |pod: &Value| match pod.at(&["status", "phase"]).str_or_empty() {
-        "Pending" => 0,
-        "Unknown" => 1,
-        _ => 2,
-    };
-    let cost = |pod: &Value| {
-        pod.annotation("controller.kubernetes.io/pod-deletion-cost")
-            .and_then(|cost| cost.parse::<i64>().ok())
-            .unwrap_or(0)
-    };
-    let ready_since = |pod: &Value| pod.condition("Ready").and_then(|ready| ready.time(&["lastTransitionTime"]));
-    // Times differ by their order of magnitude: pods of about one age are spread over nodes rather than by seconds.
-    let rank = |since: Option<Time>| since.map(|since| now.since(since).as_secs().max(1).ilog2());
-    unassigned(two)
-        .cmp(&unassigned(one))
-        .then_with(|| phase(one).cmp(&phase(two)))
-        .then_with(|| is_ready(one).cmp(&is_ready(two)))
-        .then_with(|| cost(one).cmp(&cost(two)))
-        .then_with(|| crowd(two).cmp(&crowd(one)))
-        .then_with(|| {
-            if is_ready(one) && is_ready(two) {
-                rank(ready_since(one)).cmp(&rank(ready_since(two)))
-            } else {
-                Ordering::Equal
-            }
-        })
-        .then_with(|| restarts(two).cmp(&restarts(one)))
-        .then_with(|| rank(one.created()).cmp(&rank(two.created())))
-        .then_with(|| one.uid().cmp(two.uid()))
+/// How workloads tell which of two pods goes first when there are too many.
+#[derive(Clone, Copy)]
+pub(super) struct Ranking<'a> {
+    pub(super) now: Time,
+    /// `ActivePodsWithRanks`: the cost that a pod's annotation says counts, and how many of the workload's pods stand on its
+    /// node; and pods of about one age are told apart by their uids rather than by seconds. Without it, `ActivePods`.
+    pub(super) crowd: Option<&'a dyn Fn(&Value) -> usize>,
+}
+
+impl Ranking<'_> {
+    /// The pod that goes first is the lesser.
+    pub(super) fn compare(self, one: &Value, two: &Value) -> Ordering {
+        let unassigned = |pod: &Value| pod.at(&["spec", "nodeName"]).is_empty();
+        let phase = |pod: &Value| match pod.at(&["status", "phase"]).str_or_empty() {
+            "Pending" => 0,
+            "Unknown" => 1,
+            _ => 2,
+        };
+        let cost = |pod: &Value| {
+            pod.annotation("controller.kubernetes.io/pod-deletion-cost")
+                .and_then(|cost| cost.parse::<i64>().ok())
+                .unwrap_or(0)
+        };
+        let crowded = self
+            .crowd
+            .map_or(Ordering::Equal, |crowd| cost(one).cmp(&cost(two)).then_with(|| crowd(two).cmp(&crowd(one))));
+        let ready_since = |pod: &Value| pod.condition("Ready").and_then(|ready| ready.time(&["lastTransitionTime"]));
+        let both_ready = is_ready(one) && is_ready(two);
+        unassigned(two)
+            .cmp(&unassigned(one))
+            .then_with(|| phase(one).cmp(&phase(two)))
+            .then_with(|| is_ready(one).cmp(&is_ready(two)))
+            .then(crowded)
+            .then_with(|| match both_ready {
+                true => self.younger(one, two, (ready_since(one), ready_since(two))),
+                false => Ordering::Equal,
+            })
+            .then_with(|| restarts(two).cmp(&restarts(one)))
+            .then_with(|| self.younger(one, two, (one.created(), two.created())))
+            .then_with(|| one.uid().cmp(two.uid()))
+    }
+
+    /// The one since the later time, if the times differ. With ranks, they differ by their order of magnitude or not at all,
+    /// so that of pods of about one age not always the youngest goes.
+    fn younger(self, one: &Value, two: &Value, (since_one, since_two): (Option<Time>, Option<Time>)) -> Ordering {
+        let (Some(since_one), Some(since_two)) = (since_one, since_two) else {
+            return since_one.is_some().cmp(&since_two.is_some());
+        };
+        if since_one == since_two || self.crowd.is_none() {
+            return since_two.cmp(&since_one);
+        }
+        let magnitude = |since: Time| self.now.since(since).as_nanos().checked_ilog2();
+        magnitude(since_one).cmp(&magnitude(since_two)).then_with(|| one.uid().cmp(two.uid()))
+    }
 }
 
 /// Whether a write failed because the namespace is going: nothing will come of trying again.

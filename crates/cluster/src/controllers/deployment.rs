@@ -80,14 +80,13 @@ impl Controller for Deployments {
         status::pause(cluster, key, paused);
         // Who is paused or resized in the middle of a rollout does not move on with it, nor tells of it.
         let rolls = !paused && !rollout.is_scaling();
-        let new = rollout.new_set(cluster, rolls);
         if !rolls {
+            rollout.new_set(cluster, false);
             rollout.scale(cluster);
-        } else if let Some(new) = new {
-            match deployment.at(&["spec", "strategy", "type"]).str_or_empty() {
-                "Recreate" => rollout.recreate(cluster, &new),
-                _ => rollout.roll(cluster, &new),
-            }
+        } else if deployment.at(&["spec", "strategy", "type"]) == "Recreate" {
+            rollout.recreate(cluster);
+        } else if let Some(new) = rollout.new_set(cluster, true) {
+            rollout.roll(cluster, &new);
         }
         let Some(rollout) = Rollout::look(cluster, key) else { return Next::Done };
         let next = status::write(cluster, &rollout, rolls);
@@ -432,8 +431,9 @@ impl Rollout {
         }
     }
 
-    /// All old ones go before a new one comes.
-    fn recreate(&mut self, cluster: &mut Cluster, new: &(ObjectKey, Value)) {
+    /// All old ones go before a new one comes: their ReplicaSet is not even made before the last of them has stopped.
+    fn recreate(&mut self, cluster: &mut Cluster) {
+        self.new_set(cluster, false);
         let old = self.old();
         let mut shrank = false;
         for (key, set) in &old {
@@ -444,16 +444,20 @@ impl Rollout {
         let running = old
             .iter()
             .any(|(_, set)| cluster.dependents(set.uid()).any(|(key, pod)| key.is("pods") && !children::is_over(pod)));
-        if !shrank && !running {
+        if !shrank
+            && !running
+            && let Some((new, _)) = self.new_set(cluster, true)
+        {
             let replicas = self.replicas();
-            self.size(cluster, &new.0, replicas);
+            self.size(cluster, &new, replicas);
         }
     }
 
     /// Forgets ReplicaSets beyond the history limit, oldest revision first.
     fn clean_up(&mut self, cluster: &mut Cluster) {
         let Some(limit) = self.deployment.at(&["spec", "revisionHistoryLimit"]).as_int() else { return };
-        if !self.is_complete() {
+        let paused = self.deployment.at(&["spec", "paused"]).is_true();
+        if !paused && !self.is_complete() {
             return;
         }
         let mut idle: Vec<(ObjectKey, Value)> =

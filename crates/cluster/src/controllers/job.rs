@@ -229,7 +229,8 @@ fn scale(
     };
     if running > wanted {
         let mut order: Vec<&(ObjectKey, Value)> = active.iter().collect();
-        order.sort_by(|(_, one), (_, two)| children::goes_first(one, two, &|_| 0, now));
+        let ranking = children::Ranking { now, crowd: None };
+        order.sort_by(|(_, one), (_, two)| ranking.compare(one, two));
         let surplus = usize::try_from(running - wanted).unwrap_or(0);
         let doomed: Vec<ObjectKey> = order.into_iter().take(surplus).map(|(key, _)| key.clone()).collect();
         for key in doomed {

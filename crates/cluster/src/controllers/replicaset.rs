@@ -17,7 +17,7 @@ use crate::doc;
 use crate::labels;
 use crate::object::ObjectKey;
 use crate::time;
-use crate::value::Value;
+use crate::value::{Text, Value};
 
 /// As many as are made or removed at one look.
 const BURST: usize = 500;
@@ -97,13 +97,10 @@ impl Replicas {
         if surplus == 0 {
             return Ok(());
         }
-        let mut crowds: BTreeMap<&str, usize> = BTreeMap::new();
-        for (_, pod) in &active {
-            *crowds.entry(pod.at(&["spec", "nodeName"]).str_or_empty()).or_default() += 1;
-        }
+        let crowds = self.crowds(cluster, set, &active);
         let crowd = |pod: &Value| crowds.get(pod.at(&["spec", "nodeName"]).str_or_empty()).copied().unwrap_or(0);
-        let now = cluster.now();
-        active.sort_by(|(_, one), (_, two)| children::goes_first(one, two, &crowd, now));
+        let ranking = children::Ranking { now: cluster.now(), crowd: Some(&crowd) };
+        active.sort_by(|(_, one), (_, two)| ranking.compare(one, two));
         let doomed: Vec<ObjectKey> = active.iter().take(surplus.min(BURST)).map(|(key, _)| key.clone()).collect();
         for key in doomed {
             match self.client.delete(cluster, &key, &Deletion::default()) {
@@ -116,6 +113,30 @@ impl Replicas {
             }
         }
         Ok(())
+    }
+
+    /// How many pods stand on each node: those of the set and of its siblings under one controller, so that in the middle of
+    /// a rollout the old pod goes whose node has a new one.
+    fn crowds(&self, cluster: &Cluster, set: &Value, active: &[&(ObjectKey, Value)]) -> BTreeMap<Text, usize> {
+        let node = |pod: &Value| pod.at(&["spec", "nodeName"]).as_text().cloned().unwrap_or_default();
+        let mut crowds: BTreeMap<Text, usize> = BTreeMap::new();
+        for (_, pod) in active {
+            *crowds.entry(node(pod)).or_default() += 1;
+        }
+        let Some(owner) = set.controller() else { return crowds };
+        let siblings = cluster.dependents(owner.uid()).filter(|(key, sibling)| {
+            key.is(self.kind.resource)
+                && sibling.uid() != set.uid()
+                && sibling.controller().is_some_and(|have| have.uid() == owner.uid())
+        });
+        for (_, sibling) in siblings {
+            for (_, pod) in cluster.dependents(sibling.uid()).filter(|(key, _)| key.is("pods")) {
+                if children::is_active(pod) {
+                    *crowds.entry(node(pod)).or_default() += 1;
+                }
+            }
+        }
+        crowds
     }
 
     /// Writes the status. Gives how long until a pod will have been ready for long enough.

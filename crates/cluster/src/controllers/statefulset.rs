@@ -115,7 +115,7 @@ impl Look {
 
     fn max_unavailable(&self) -> usize {
         let value = self.set.at(&["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"]);
-        let many = if value.is_null() { 1 } else { children::scaled(value, self.wanted(), true) };
+        let many = if value.is_null() { 1 } else { children::scaled(value, self.wanted(), false) };
         usize::try_from(many.max(1)).unwrap_or(1)
     }
 
@@ -144,11 +144,15 @@ impl Look {
                     }
                     true
                 }
-                Some((_, _, pod)) => {
+                Some((_, key, pod)) => {
                     if pod.at(&["status", "phase"]) == "Pending" {
                         identity::make_claims(cluster, &self.set, ordinal)?;
                     }
-                    pod.is_terminating() || !self.is_available(cluster, pod)
+                    let stop = pod.is_terminating() || !self.is_available(cluster, pod);
+                    if !stop || !in_order {
+                        identity::label(cluster, key, ordinal);
+                    }
+                    stop
                 }
             };
             if stop && in_order {
@@ -157,7 +161,7 @@ impl Look {
         }
         let first_unhealthy = pods
             .iter()
-            .filter(|(_, _, pod)| pod.is_terminating() || !runs_ready(pod))
+            .filter(|(_, _, pod)| pod.is_terminating() || !self.is_available(cluster, pod))
             .min_by_key(|(ordinal, _, _)| (!wanted.contains(ordinal), *ordinal))
             .map(|(ordinal, _, _)| *ordinal);
         for (ordinal, key, pod) in pods.iter().rev().filter(|(ordinal, _, _)| !wanted.contains(ordinal)) {

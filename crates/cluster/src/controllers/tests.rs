@@ -152,3 +152,57 @@ fn a_job_runs_its_pods_to_their_end_and_counts_each_once() {
         assert_eq!(said, wanted, "{extra}");
     }
 }
+
+#[test]
+fn a_recreated_deployment_has_no_pod_of_the_new_template_before_the_last_old_one_has_stopped() {
+    let mut cluster = cluster(&["4"]);
+    let mut slow = template("app:1");
+    slow.set(&["metadata", "annotations", "twin.lazaret.dev/stop-delay-ms"], "20000");
+    let deployment = doc!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {
+            "replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "strategy": {"type": "Recreate"}, "template": (slow),
+        },
+    });
+    create(&mut cluster, "deployments.apps", deployment);
+    story(&mut cluster, 10, "pods", |_| String::new());
+    edit(&mut cluster, "deployments.apps", "shop", "web", |deployment| {
+        let containers = deployment.make(&["spec", "template", "spec", "containers"]).array();
+        containers.get_mut(0).expect("one").set(&["image"], "app:2");
+        deployment.set(&["metadata", "generation"], 2);
+    });
+    let images = |pod: &Value| pod.at(&["spec", "containers"]).items().first().map(|one| one.at(&["image"]).clone());
+    let lines = story(&mut cluster, 60, "pods", |pod| images(pod).unwrap_or_default().to_json());
+    let last_gone = lines.iter().rposition(|line| line.ends_with("gone")).expect("the old ones go");
+    let first_new = lines.iter().position(|line| line.ends_with("\"app:2\"")).expect("new ones come");
+    assert!(last_gone < first_new, "{lines:?}");
+    assert_eq!(status(&get(&cluster, "deployments.apps", "web"), &["readyReplicas", "updatedReplicas"]), "2/2");
+}
+
+#[test]
+fn in_the_middle_of_a_rollout_the_old_pod_goes_whose_node_has_a_new_one() {
+    let mut cluster = cluster(&["4", "4", "4"]);
+    let owner = doc!([{
+        "apiVersion": "example.test/v1", "kind": "Rollout", "name": "web", "uid": "r", "controller": true,
+    }]);
+    for (set, nodes) in [("old", vec!["n1", "n2", "n3"]), ("new", vec!["n2"])] {
+        let labels = doc!({"set": (set)});
+        let mut template = template("app:1");
+        template.set(&["metadata", "labels"], labels.clone());
+        for node in &nodes {
+            let mut pod = crate::testing::pod(&format!("{set}-{node}"));
+            pod.set(&["metadata", "labels"], labels.clone());
+            pod.set(&["spec", "nodeName"], *node);
+            create(&mut cluster, "pods", pod);
+        }
+        let replicas = doc!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": {"name": (set), "namespace": "shop", "ownerReferences": (owner.clone())},
+            "spec": {"replicas": (nodes.len() as i64), "selector": {"matchLabels": (labels)}, "template": (template)},
+        });
+        create(&mut cluster, "replicasets.apps", replicas);
+    }
+    assert_eq!(comings(&mut cluster, 10), "");
+    edit(&mut cluster, "replicasets.apps", "shop", "old", |set| set.set(&["spec", "replicas"], 2));
+    assert_eq!(comings(&mut cluster, 10), "-old-n2");
+}

@@ -14,6 +14,8 @@ use crate::object::ObjectKey;
 use crate::value::Value;
 
 const CLAIMS: &str = "persistentvolumeclaims";
+const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
+const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
 
 /// The ordinal of a pod, if its name is one of the set's.
 pub(super) fn ordinal(set: &Value, pod: &str) -> Option<i64> {
@@ -24,13 +26,24 @@ fn claim_name(set: &Value, template: &Value, ordinal: i64) -> String {
     format!("{}-{}-{ordinal}", template.name(), set.name())
 }
 
+/// Gives a pod back the labels that say who it is, if someone took them.
+pub(super) fn label(cluster: &mut Cluster, key: &ObjectKey, ordinal: i64) {
+    let _ = CLIENT.update(cluster, key, |pod| {
+        for (label, value) in [(POD_NAME, key.name.to_string()), (POD_INDEX, ordinal.to_string())] {
+            if pod.label(label) != Some(&value) {
+                pod.set(&["metadata", "labels", label], value);
+            }
+        }
+    });
+}
+
 /// The pod of an ordinal, as a revision describes it.
 pub(super) fn pod(kind: Kind, set: &Value, revision: &Value, ordinal: i64) -> Value {
     let name = format!("{}-{ordinal}", set.name());
     let mut pod = children::pod(kind, set, &history::template(revision), Some(&name));
     pod.set(&["metadata", "generateName"], format!("{}-", set.name()));
-    pod.set(&["metadata", "labels", "statefulset.kubernetes.io/pod-name"], name.as_str());
-    pod.set(&["metadata", "labels", "apps.kubernetes.io/pod-index"], ordinal.to_string());
+    pod.set(&["metadata", "labels", POD_NAME], name.as_str());
+    pod.set(&["metadata", "labels", POD_INDEX], ordinal.to_string());
     pod.set(&["metadata", "labels", history::REVISION_LABEL], revision.name());
     pod.set(&["spec", "hostname"], name.as_str());
     let service = set.at(&["spec", "serviceName"]);
