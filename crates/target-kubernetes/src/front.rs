@@ -65,7 +65,13 @@ impl<A: Authenticate, P: Passage> Handler for Front<A, P> {
         // A body of three megabytes takes a while to be parsed.
         let asked = tokio::task::spawn_blocking(move || decode::decode(&schema, &received)).await;
         match asked {
-            Ok(Ok(asked)) => self.passage.pass(agent, asked).await,
+            Ok(Ok(asked)) => {
+                // What is forwarded has no strangers in it any more, so production cannot tell of them.
+                let strangers = asked.call.faults.clone();
+                let mut response = self.passage.pass(agent, asked).await;
+                strangers.iter().for_each(|stranger| warn(&mut response, stranger));
+                response
+            }
             Ok(Err(refused)) => status(&refused),
             Err(error) => {
                 tracing::error!(%error, "a request broke the decoder");

@@ -107,6 +107,21 @@ async fn an_agent_may_say_why() {
 }
 
 #[tokio::test]
+async fn a_field_that_nobody_knows_is_told_of_as_production_tells() {
+    let door = door().await;
+    let with =
+        |name: &str| doc!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": (name)}, "dta": {"a": "1"}});
+    let told = |answer: &support::Answered| {
+        let warnings = answer.head.headers.get_all("warning").iter();
+        warnings.map(|warning| warning.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let direct = door.production.client().post(MAPS, &with("direct")).await;
+    let through = door.client.post(MAPS, &with("through")).await;
+    assert_eq!((through.code, told(&through)), (201, vec![r#"299 - "unknown field \"dta\"""#.to_owned()]));
+    assert_eq!((direct.code, told(&direct)), (through.code, told(&through)));
+}
+
+#[tokio::test]
 async fn whom_nobody_knows_is_told_nothing_and_nothing_is_passed_on() {
     let door = door().await;
     for token in ["", "bad", "good2"] {
