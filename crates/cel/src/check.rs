@@ -218,6 +218,12 @@ impl Checker<'_> {
         {
             return Type::Type(ty.into());
         }
+        // A variable's name may have dots in it: `authorizer.requestResource`.
+        if let Kind::Ident(name) = &operand.kind
+            && let Some(ty) = self.env.variable(&format!("{name}.{field}"))
+        {
+            return ty.clone();
+        }
         let of = self.expr(operand);
         let of = self.known(&of);
         let (of, chained) = match of {

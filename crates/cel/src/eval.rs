@@ -36,7 +36,13 @@ struct Eval<'a> {
 
 impl Eval<'_> {
     fn expr(&mut self, expr: &Expr) -> Result<Value, Error> {
-        self.meter.work(1)?;
+        self.meter.enter()?;
+        let value = self.form(expr);
+        self.meter.leave();
+        value
+    }
+
+    fn form(&mut self, expr: &Expr) -> Result<Value, Error> {
         match &expr.kind {
             Kind::Literal(value) => Ok(value.clone()),
             Kind::Ident(name) => self.ident(name),

@@ -12,19 +12,24 @@ pub const PER_CALL: u64 = 1_000_000;
 /// Steps, elements and sixteens of bytes that one expression may take.
 const WORK_MAX: u64 = 5_000_000;
 
+/// So many expressions may be evaluated within one another. One expression is never so deep; one whose variables are
+/// expressions themselves might be.
+const DEPTH_MAX: usize = 400;
+
 /// Counts what an evaluation costs, and stops it.
 #[derive(Debug)]
 pub struct Meter {
     spent: u64,
     limit: u64,
     worked: u64,
+    depth: usize,
 }
 
 impl Meter {
     /// May cost so many units.
     #[must_use]
     pub fn new(limit: u64) -> Self {
-        Self { spent: 0, limit, worked: 0 }
+        Self { spent: 0, limit, worked: 0, depth: 0 }
     }
 
     /// What it has cost so far.
@@ -41,6 +46,21 @@ impl Meter {
         self.spent = self.spent.saturating_add(units);
         self.work(1)?;
         if self.spent > self.limit { Err(Error::TooCostly) } else { Ok(()) }
+    }
+
+    /// Goes into an expression.
+    ///
+    /// # Errors
+    /// If that is too deep.
+    pub(crate) fn enter(&mut self) -> Result<(), Error> {
+        self.depth += 1;
+        self.work(1)?;
+        if self.depth > DEPTH_MAX { Err(Error::TooCostly) } else { Ok(()) }
+    }
+
+    /// Comes out of it.
+    pub(crate) fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
     }
 
     /// Charges work that Kubernetes does not count.

@@ -251,7 +251,7 @@ impl User {
     #[must_use]
     pub fn admin() -> Self {
         Self {
-            name: "kubernetes-admin".into(),
+            name: "admin".into(),
             groups: vec!["system:masters".into(), "system:authenticated".into()],
             ..Self::default()
         }

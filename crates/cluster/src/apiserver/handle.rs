@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::call::{Answer, Call, FieldValidation, PatchType, User, Verb};
 use super::fields::{self, Sent};
-use super::registry::{self, Deleted, Deletion, Part, Writer};
+use super::registry::{self, Deleted, Deletion, Heard, Part, Writer};
 use super::status::{Cause, Status};
 use super::watch::{Filter, View};
 use super::{auth, decode, discovery, list, patch, subresources};
@@ -33,14 +33,17 @@ pub fn handle(cluster: &mut Cluster, call: &Call, user: &User) -> Result<Answer,
         let built_in = cluster.schema.resources_of(&on.group, &on.version).any(|resource| !resource.custom);
         return if built_in { Err(Status::no_such_path()) } else { Ok(discovery::not_found()) };
     };
-    let mut result = dispatch(cluster, &Request { resource, call, user });
+    let heard = Heard::default();
+    let mut result = dispatch(cluster, &Request { resource, call, user, heard: heard.clone() });
+    warn(&mut result, &heard.take());
     if matches!(call.verb, Verb::Create | Verb::Update) {
         warn(&mut result, &call.faults);
     }
     result
 }
 
-/// Puts what field validation has against a body before what else the client is told, whatever the answer is.
+/// Puts warnings (what field validation has against a body, what policies do) before what else the client is told, whatever
+/// the answer is.
 fn warn(result: &mut Result<Answer, Status>, faults: &[String]) {
     let warnings = match result {
         Ok(answer) => &mut answer.warnings,
@@ -77,6 +80,8 @@ pub(super) struct Request<'a> {
     pub(super) resource: Arc<Resource>,
     pub(super) call: &'a Call,
     pub(super) user: &'a User,
+    /// What policies have to say, though they do not refuse.
+    heard: Heard,
 }
 
 impl Request<'_> {
@@ -109,6 +114,7 @@ impl Request<'_> {
             subresource: self.call.on.subresource.clone(),
             applied: false,
             dry_run: options.dry_run,
+            heard: self.heard.clone(),
         }
     }
 
@@ -192,7 +198,7 @@ fn create(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status
     let object = request.body(cluster)?;
     let made = registry::create(cluster, &request.resource.storage.resource, object, &request.writer())?;
     let mut answer = request.show(cluster, 201, &made)?;
-    answer.warnings.extend(registry::warnings(cluster, &request.resource.storage.resource, &made));
+    answer.warnings.extend(registry::warnings(cluster, &request.resource.storage.resource, &made, &request.writer()));
     Ok(answer)
 }
 

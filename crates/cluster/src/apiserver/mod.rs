@@ -19,6 +19,7 @@
 //! | `defaults/`, `validation/` | what is filled in, what is refused, kind by kind |
 //! | `custom/` | the same for objects that a CustomResourceDefinition defines |
 //! | `admission/` | what the cluster's own rules fill in or refuse |
+//! | `policy/` | rules of the cluster that are objects themselves |
 //! | `token` | tokens of service accounts |
 //! | `discovery`, `openapi`, `table/` | what there is, and how it is shown |
 
@@ -37,6 +38,7 @@ mod list;
 mod names;
 mod openapi;
 pub mod patch;
+mod policy;
 pub mod protobuf;
 pub mod registry;
 pub mod selector;

@@ -15,6 +15,7 @@
 //! | `storage` | DefaultStorageClass, StorageObjectInUseProtection, PersistentVolumeClaimResize, DefaultIngressClass |
 //! | here | TaintNodesByCondition |
 //! | `quota` | ResourceQuota |
+//! | `policy`, beside this | ValidatingAdmissionPolicy, MutatingAdmissionPolicy |
 //! | `addresses` | no plugin, but like one: what is handed out to Services |
 
 mod account;
@@ -27,7 +28,8 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
-use super::Status;
+use super::registry::Writer;
+use super::{Status, policy};
 use crate::cluster::Cluster;
 use crate::doc;
 use crate::object::ObjectKey;
@@ -40,13 +42,18 @@ pub(super) struct Write<'a> {
     pub(super) key: &'a ObjectKey,
     /// What is there now, if this is a change.
     pub(super) old: Option<&'a Value>,
-    /// Whether nothing will be stored: then nothing is charged either.
-    pub(super) dry_run: bool,
+    /// Who writes. If nothing will be stored, nothing is charged either.
+    pub(super) writer: &'a Writer,
 }
 
 impl Write<'_> {
     fn is_create(&self) -> bool {
         self.old.is_none()
+    }
+
+    /// The same as policies see it.
+    fn attempt<'b>(&'b self, object: Option<&'b Value>) -> policy::Attempt<'b> {
+        policy::Attempt { writer: self.writer, key: self.key, object, old: self.old }
     }
 
     /// The refusal of a plugin, in the words of all of them.
@@ -60,6 +67,12 @@ impl Write<'_> {
 /// # Errors
 /// What a plugin refuses because what it would fill in is not there, or because it was said and may not be.
 pub(super) fn mutate(cluster: &mut Cluster, write: Write<'_>, object: &mut Value) -> Result<(), Status> {
+    fill(cluster, write, object)?;
+    let before = object.clone();
+    policy::mutate(cluster, &write.attempt(Some(&before)), object)
+}
+
+fn fill(cluster: &mut Cluster, write: Write<'_>, object: &mut Value) -> Result<(), Status> {
     if !write.is_create() {
         match (write.key.resource.as_str(), write.old) {
             ("services", _) => addresses::hand_out(cluster, write, object)?,
@@ -114,7 +127,25 @@ pub(super) fn validate(cluster: &mut Cluster, write: Write<'_>, object: &Value) 
     }
     priority::check_class(cluster, write, object)?;
     storage::check_resize(cluster, write, object)?;
+    policy::validate(cluster, &write.attempt(Some(object)))?;
     quota::charge(cluster, write, object)
+}
+
+/// Refuses a status that breaks a rule of the cluster. Whoever writes one that is not the main part says so to policies.
+///
+/// # Errors
+/// What the first policy that refuses says.
+pub(super) fn validate_status(cluster: &Cluster, write: Write<'_>, object: &Value) -> Result<(), Status> {
+    let writer = Writer { subresource: "status".into(), ..write.writer.clone() };
+    policy::validate(cluster, &Write { writer: &writer, ..write }.attempt(Some(object)))
+}
+
+/// Refuses to let go of what a rule of the cluster keeps.
+///
+/// # Errors
+/// What the first policy that refuses says.
+pub(super) fn validate_delete(cluster: &Cluster, write: Write<'_>) -> Result<(), Status> {
+    policy::validate(cluster, &write.attempt(None))
 }
 
 /// What a client should be told though it is not refused.

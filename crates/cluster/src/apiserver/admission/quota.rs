@@ -48,7 +48,7 @@ pub(super) fn charge(cluster: &mut Cluster, write: Write<'_>, object: &Value) ->
             charged.push((key.clone(), used));
         }
     }
-    if write.dry_run {
+    if write.writer.dry_run {
         return Ok(());
     }
     for (key, used) in charged {

@@ -166,7 +166,7 @@ fn a_namespace_enforces_or_warns_of_a_standard() {
         namespace.set(&["metadata", "labels", "pod-security.kubernetes.io/warn"], "baseline");
     });
     let key = ObjectKey::new("deployments.apps", "shop", "web");
-    let write = Write { key: &key, old: None, dry_run: false };
+    let write = Write { key: &key, old: None, writer: &Writer::component("tester", "test") };
     let deployment = doc!({"spec": {"template": {"spec": {"hostPID": true}}}});
     assert_eq!(
         warnings(&cluster, write, &deployment),
@@ -186,12 +186,17 @@ fn a_claim_is_given_the_newest_default_class_and_grows_only_where_it_may() {
     }
     let key = ObjectKey::new("persistentvolumeclaims", "shop", "data");
     let mut claim = doc!({"spec": {"resources": {"requests": {"storage": "1Gi"}}}});
-    mutate(&mut cluster, Write { key: &key, old: None, dry_run: false }, &mut claim).expect("it passes");
+    mutate(&mut cluster, Write { key: &key, old: None, writer: &Writer::component("tester", "test") }, &mut claim)
+        .expect("it passes");
     assert_eq!(claim.at(&["spec", "storageClassName"]), "new");
     assert_eq!(claim.finalizers().collect::<Vec<_>>(), ["kubernetes.io/pvc-protection"]);
     let mut bigger = claim.clone();
     bigger.set(&["spec", "resources", "requests", "storage"], "2Gi");
-    let refused = validate(&mut cluster, Write { key: &key, old: Some(&claim), dry_run: false }, &bigger);
+    let refused = validate(
+        &mut cluster,
+        Write { key: &key, old: Some(&claim), writer: &Writer::component("tester", "test") },
+        &bigger,
+    );
     assert!(refused.is_err_and(|status| status.message.contains("only dynamically provisioned pvc can be resized")));
 }
 

@@ -10,7 +10,7 @@ use crate::schema::{List, Type};
 use crate::value::{Text, Value};
 
 /// The live document with everything that the applied one sets. What it does not touch stays shared.
-pub(super) fn merge(ty: Type<'_>, live: &Value, applied: &Value) -> Value {
+pub(in crate::apiserver) fn merge(ty: Type<'_>, live: &Value, applied: &Value) -> Value {
     let known = if applied.is_null() { live } else { applied };
     match sharing(ty, known) {
         Sharing::Whole => whole(live, applied),

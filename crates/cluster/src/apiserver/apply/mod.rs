@@ -33,6 +33,7 @@ use entries::{Entry, Operation};
 use walk::Difference;
 
 pub(crate) use entries::differ_in_times_only;
+pub(super) use merge::merge;
 pub(crate) use set::FieldSet;
 
 /// Who owned what before anybody applied, if nobody kept account until then.
@@ -156,7 +157,7 @@ impl Writing<'_> {
         let mut own = self.entry(self.manager, Operation::Apply, fields);
         own.time = None;
         let last = have.iter().position(|entry| entry.is(&own)).map(|at| have.remove(at));
-        let merged = merge::merge(ty, live, config);
+        let merged = merge(ty, live, config);
         let object = match &last {
             Some(last) => self.prune(&merged, &last.fields, &own, &have),
             None => merged,

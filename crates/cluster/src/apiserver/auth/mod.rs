@@ -16,6 +16,8 @@ mod reviews;
 pub(super) use escalation::check as check_escalation;
 pub(super) use reviews::{is_review, review};
 
+use cel::library::authorizer::Question;
+
 use super::call::{Call, User, Verb};
 use super::selector::FieldSelector;
 use super::status::{self, Status};
@@ -70,6 +72,25 @@ pub(super) fn authorize(cluster: &Cluster, call: &Call, user: &User) -> Result<(
 fn require(cluster: &Cluster, user: &User, asked: &Attributes) -> Result<(), Status> {
     let decision = decide(cluster, user, asked);
     if decision.allowed { Ok(()) } else { Err(forbidden(user, asked, &decision.reason)) }
+}
+
+/// Whether a user, or the service account that a question is about, may do something, and why.
+pub(super) fn ask(cluster: &Cluster, user: &User, question: &Question) -> (bool, String) {
+    let account = question
+        .account
+        .as_ref()
+        .map(|(namespace, name)| completed(&User { name: format!("{ACCOUNT}{namespace}:{name}"), ..User::default() }));
+    let asked = Attributes {
+        verb: question.verb.clone(),
+        group: question.group.clone(),
+        resource: question.resource.clone(),
+        subresource: question.subresource.clone(),
+        namespace: question.namespace.clone(),
+        name: question.name.clone(),
+        path: question.path.clone().unwrap_or_default(),
+    };
+    let decision = decide(cluster, account.as_ref().unwrap_or(user), &asked);
+    (decision.allowed, decision.reason)
 }
 
 fn forbidden(user: &User, asked: &Attributes, reason: &str) -> Status {

@@ -26,8 +26,7 @@ fn walk(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
             }
         }
         Value::Array(items) => {
-            if let Some(told) = identity(schema) {
-                let identities: Vec<Value> = items.iter().map(told).collect();
+            if let Some(identities) = identities(schema, items) {
                 for (at, identity) in identities.iter().enumerate() {
                     if identities.iter().take(at).any(|before| before == identity) {
                         causes.push(Cause {
@@ -46,16 +45,17 @@ fn walk(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-/// What tells the elements of a list apart, if they are told apart.
-fn identity(schema: &Value) -> Option<Box<dyn Fn(&Value) -> Value + '_>> {
+/// What tells each element of a list apart, if its elements are told apart.
+fn identities(schema: &Value, items: &[Value]) -> Option<Vec<Value>> {
     match schema.at(&["x-kubernetes-list-type"]).str_or_empty() {
-        "set" => Some(Box::new(Value::clone)),
+        "set" => Some(items.to_vec()),
         "map" => {
             let keys = schema.at(&["x-kubernetes-list-map-keys"]).items();
-            Some(Box::new(move |item| {
+            let identity = |item: &Value| {
                 let keys = keys.iter().filter_map(Value::as_text);
                 Value::Object(keys.filter_map(|key| Some((key.clone(), item.get(key)?.clone()))).collect::<Map>())
-            }))
+            };
+            Some(items.iter().map(identity).collect())
         }
         _ => None,
     }

@@ -53,6 +53,7 @@ pub fn remove(cluster: &mut Cluster, key: &ObjectKey, deletion: &Deletion, write
     let known = cluster.schema.stored(&key.resource).cloned();
     let strategy = Strategy::of(&key.resource, known.as_deref());
     check_preconditions(&key.resource, &old, deletion)?;
+    admission::validate_delete(cluster, admission::Write { key, old: Some(&old), writer })?;
     match key.resource.as_str() {
         "namespaces" if !old.is_terminating() || !old.at(&["spec", "finalizers"]).is_empty() => {
             return terminate_namespace(cluster, key, old, deletion, &strategy, writer);

@@ -45,7 +45,12 @@ pub struct Writer {
     pub applied: bool,
     /// Whether everything happens but the writing.
     pub dry_run: bool,
+    /// What the writer is told of though it is not refused.
+    pub heard: Heard,
 }
+
+/// Sentences for the writer, whoever holds a copy of it.
+pub type Heard = std::rc::Rc<std::cell::RefCell<Vec<String>>>;
 
 impl Writer {
     /// A part of the control plane, such as `deployment-controller`, which runs in `kube-controller-manager`.
@@ -58,6 +63,7 @@ impl Writer {
             subresource: Text::default(),
             applied: false,
             dry_run: false,
+            heard: Heard::default(),
         }
     }
 }
@@ -107,7 +113,7 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
         custom::fill(schema, &mut object);
     }
     own(cluster, resource, Part::Main, writer, None, &mut object);
-    let write = admission::Write { key: &key, old: None, dry_run: writer.dry_run };
+    let write = admission::Write { key: &key, old: None, writer };
     admission::mutate(cluster, write, &mut object)?;
     defaults::prepare_create(resource, &mut object);
     if resource == definitions::RESOURCE {
@@ -134,10 +140,10 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
 
 /// What a client that made an object should be told of it.
 #[must_use]
-pub fn warnings(cluster: &Cluster, resource: &str, made: &Value) -> Vec<String> {
+pub fn warnings(cluster: &Cluster, resource: &str, made: &Value, writer: &Writer) -> Vec<String> {
     let key = key_of(resource, made);
     let mut warnings = validation::warnings(&key, made);
-    warnings.extend(admission::warnings(cluster, admission::Write { key: &key, old: None, dry_run: false }, made));
+    warnings.extend(admission::warnings(cluster, admission::Write { key: &key, old: None, writer }, made));
     warnings
 }
 
@@ -213,7 +219,7 @@ pub fn update(
             }
             own(cluster, &key.resource, part, writer, Some(&old), &mut object);
             defaults::prepare_update(&key.resource, &mut object, &old);
-            let write = admission::Write { key, old: Some(&old), dry_run: writer.dry_run };
+            let write = admission::Write { key, old: Some(&old), writer };
             admission::mutate(cluster, write, &mut object)?;
             match key.resource.as_str() {
                 definitions::RESOURCE => definitions::remember_versions(&mut object),
@@ -247,8 +253,10 @@ pub fn update(
     if !causes.is_empty() {
         return Err(Status::invalid(group, object.kind(), &key.name, &causes));
     }
-    if part == Part::Main {
-        admission::validate(cluster, admission::Write { key, old: Some(&old), dry_run: writer.dry_run }, &object)?;
+    let write = admission::Write { key, old: Some(&old), writer };
+    match part {
+        Part::Main => admission::validate(cluster, write, &object)?,
+        Part::Status => admission::validate_status(cluster, write, &object)?,
     }
     if object.is_terminating() && is_done(key, &object) {
         if !writer.dry_run {

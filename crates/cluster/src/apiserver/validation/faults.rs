@@ -145,6 +145,11 @@ impl Faults {
         self.causes.push(at.cause("FieldValueTooLong", message));
     }
 
+    pub(super) fn too_many(&mut self, at: &At<'_>, have: usize, most: usize) {
+        let message = format!("Too many: {have}: must have at most {most} items");
+        self.causes.push(at.cause("FieldValueTooMany", message));
+    }
+
     /// Each of the sentences about what stands here.
     pub(super) fn all(&mut self, at: &At<'_>, why: Vec<String>) {
         for why in why {

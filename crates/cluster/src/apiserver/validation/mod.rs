@@ -16,6 +16,7 @@
 //! | `service`, `network` | what reaches them |
 //! | `storage`, `data` | what they keep and read |
 //! | `status` | what is said of all these, by whoever may |
+//! | `policy` | admission policies and their bindings |
 //! | `cluster` | who may do what, how much and when; nodes, namespaces, leases |
 
 mod autoscaler;
@@ -28,6 +29,7 @@ mod metadata;
 mod names;
 mod network;
 mod pod;
+mod policy;
 mod resources;
 mod selectors;
 mod service;
@@ -134,6 +136,10 @@ fn kind(resource: &str, root: &At<'_>, faults: &mut Faults) {
         "runtimeclasses.node.k8s.io" => cluster::runtime_class(root, faults),
         "leases.coordination.k8s.io" => cluster::lease(root, faults),
         "nodes" => cluster::node(root, faults),
+        "validatingadmissionpolicies.admissionregistration.k8s.io" => policy::validating(root, faults),
+        "validatingadmissionpolicybindings.admissionregistration.k8s.io" => policy::binding(root, true, faults),
+        "mutatingadmissionpolicies.admissionregistration.k8s.io" => policy::mutating(root, faults),
+        "mutatingadmissionpolicybindings.admissionregistration.k8s.io" => policy::binding(root, false, faults),
         "namespaces" => cluster::namespace(root, faults),
         _ => {}
     }
