@@ -298,7 +298,11 @@ fn allow_disruption(cluster: &mut Cluster, key: &ObjectKey, pod: &Value, dry_run
         let message = "Cannot evict pod as it would violate the pod's disruption budget.".to_owned();
         // With more healthy pods than it needs, a budget refuses for what it does not know: who its pods belong to.
         let (name, have, need) = (budget.name(), count("currentHealthy"), count("desiredHealthy"));
-        let cause = if have <= need {
+        let failed = budget.condition("DisruptionAllowed").filter(|said| said.at(&["reason"]) == "SyncFailed");
+        let cause = if let Some(failed) = failed {
+            let why = failed.at(&["message"]).str_or_empty();
+            format!("The disruption budget {name} does not allow evicting pods currently because it failed sync: {why}")
+        } else if have <= need {
             format!("The disruption budget {name} needs {need} healthy pods and has {have} currently")
         } else {
             format!("The disruption budget {name} does not allow evicting pods currently")

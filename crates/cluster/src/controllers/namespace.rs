@@ -1,14 +1,16 @@
 //! The namespace controller: a namespace that goes takes all it holds with it.
 //!
-//! Knows: `pkg/controller/namespace/deletion`: pods first, then everything; what is left is told in conditions.
+//! Knows: `pkg/controller/namespace`: pods first, then everything; what is left is told in conditions. It looks some seconds
+//! after a change; the real one, which is not told of what goes, looks again after about as long.
 //! Does not know: why it goes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::apiserver::registry::{self, Deletion};
 use crate::cluster::{Change, Cluster};
 use crate::controllers::client::Client;
-use crate::controllers::{Controller, Next};
+use crate::controllers::{Controller, Next, set_alarm};
 use crate::doc;
 use crate::object::ObjectKey;
 use crate::time;
@@ -19,6 +21,8 @@ pub(crate) struct Namespaces;
 
 const CLIENT: Client = Client::controller("namespace-controller");
 const FINALIZER: &str = "kubernetes";
+/// From a change until it looks.
+const GRACE: Duration = Duration::from_secs(5);
 
 impl Controller for Namespaces {
     fn name(&self) -> &'static str {
@@ -40,7 +44,13 @@ impl Controller for Namespaces {
         }
     }
 
+    /// It does not look at once: whoever was told late that the namespace goes may still be making something in it.
     fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
+        set_alarm(cluster, CLIENT.name, key, "empty", GRACE);
+        Next::Done
+    }
+
+    fn ring(&self, cluster: &mut Cluster, key: &ObjectKey, _: &str) -> Next {
         let Some(namespace) = cluster.get(key).cloned() else { return Next::Done };
         let empties = namespace.at(&["spec", "finalizers"]).items().iter().any(|finalizer| *finalizer == FINALIZER);
         if !namespace.is_terminating() || !empties {
@@ -50,12 +60,14 @@ impl Controller for Namespaces {
             let _ = CLIENT.update_status(cluster, key, |namespace| namespace.set(&["status", "phase"], "Terminating"));
         }
         // Pods go before what they use: whoever guards something with a finalizer may need them gone.
-        delete_all(cluster, &key.name, &["pods".into()]);
-        if cluster.list("pods", Some(&key.name)).next().is_none() {
+        let pods = ["pods".into()];
+        delete_all(cluster, &key.name, &pods);
+        let mut left = left(cluster, &key.name, &pods);
+        if left.is_empty() {
             let resources = resources(cluster);
             delete_all(cluster, &key.name, &resources);
+            left = self::left(cluster, &key.name, &resources);
         }
-        let left = left(cluster, &key.name);
         if left.is_empty() {
             finalize(cluster, key);
         } else {
@@ -96,10 +108,10 @@ impl Left {
     }
 }
 
-fn left(cluster: &Cluster, namespace: &str) -> Left {
+fn left(cluster: &Cluster, namespace: &str, resources: &[Text]) -> Left {
     let mut left = Left::default();
-    for resource in resources(cluster) {
-        for (key, object) in cluster.list(&resource, Some(namespace)) {
+    for resource in resources {
+        for (key, object) in cluster.list(resource, Some(namespace)) {
             // The plural and the group, as discovery prints them.
             let name =
                 if key.resource.contains('.') { key.resource.clone() } else { arcstr::format!("{}.", key.resource) };
@@ -193,10 +205,7 @@ mod tests {
         let told = story(&mut cluster, 60, "namespaces", reasons);
         assert_eq!(
             told,
-            [
-                "5000 shop: Some resources are remaining: configmaps. has 1 resource instances, events. has 1 resource instances, pods. has 1 resource instances, serviceaccounts. has 1 resource instances",
-                "5300 shop: gone",
-            ]
+            ["10000 shop: Some resources are remaining: pods. has 1 resource instances", "15000 shop: gone",]
         );
         assert_eq!(cluster.list("configmaps", Some("shop")).count(), 0);
     }
@@ -211,13 +220,13 @@ mod tests {
         assert_eq!(
             told,
             [
-                "0 shop: Some resources are remaining: configmaps. has 1 resource instances; Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances",
+                "5000 shop: Some resources are remaining: configmaps. has 1 resource instances; Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances",
             ]
         );
         edit(&mut cluster, "configmaps", "shop", "c", |map| {
             map.remove(&["metadata", "finalizers"]);
         });
         delete(&mut cluster, "configmaps", "shop", "c", None);
-        assert_eq!(story(&mut cluster, 60, "namespaces", reasons), ["60000 shop: gone"]);
+        assert_eq!(story(&mut cluster, 60, "namespaces", reasons), ["65000 shop: gone"]);
     }
 }

@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::client::Client;
+use super::client::{Client, Severity};
 use super::{Controller, Next};
 use crate::apiserver::registry::set_condition;
 use crate::cluster::{Change, Cluster};
 use crate::doc;
 use crate::labels;
-use crate::object::ObjectKey;
+use crate::object::{ObjectKey, Owner};
 use crate::schema::split_api_version;
 use crate::time;
 use crate::value::Value;
@@ -59,7 +59,16 @@ impl Controller for Disruptions {
             .filter(|pod| labels::matches(budget.at(&["spec", "selector"]), pod.labels()))
             .cloned()
             .collect();
-        let (expected, desired) = expectation(cluster, &budget, &pods);
+        if pods.is_empty() {
+            CLIENT.event(cluster, &budget, Severity::Normal, "NoPods", "No matching pods found");
+        }
+        let (expected, desired) = match expectation(cluster, &budget, &pods) {
+            Ok(expectation) => expectation,
+            Err(why) => {
+                give_up(cluster, key, &budget, &why);
+                return Next::Done;
+            }
+        };
         let (disrupted, next) = under_way(cluster, &budget, &pods);
         let healthy = pods.iter().filter(|pod| {
             !pod.is_terminating() && disrupted.get(pod.name()).is_none() && pod.condition_is_true("Ready")
@@ -97,6 +106,26 @@ impl Controller for Disruptions {
     }
 }
 
+/// How many there should be cannot be told: then none may be evicted, and the status says why.
+fn give_up(cluster: &mut Cluster, key: &ObjectKey, budget: &Value, why: &str) {
+    let message = format!("Failed to calculate the number of expected pods: {why}");
+    CLIENT.event(cluster, budget, Severity::Warning, "CalculateExpectedPodCountFailed", &message);
+    let now = time::format(cluster.now());
+    let _ = CLIENT.update_status(cluster, key, |budget| {
+        for field in ["currentHealthy", "desiredHealthy", "expectedPods"] {
+            let have = budget.at(&["status", field]).as_int().unwrap_or(0);
+            budget.set(&["status", field], have);
+        }
+        budget.set(&["status", "disruptionsAllowed"], 0);
+        let mut failed =
+            doc!({"type": "DisruptionAllowed", "status": "False", "reason": "SyncFailed", "message": (why)});
+        if let Some(observed) = budget.at(&["status", "observedGeneration"]).as_int() {
+            failed.set(&["observedGeneration"], observed);
+        }
+        set_condition(budget, &now, failed);
+    });
+}
+
 /// Evictions that were granted and whose pods have not begun to go; and when the first of them is given up.
 fn under_way(cluster: &Cluster, budget: &Value, pods: &[Value]) -> (Value, Next) {
     let (now, mut kept, mut next) = (cluster.now(), doc!({}), Next::Done);
@@ -117,21 +146,24 @@ fn under_way(cluster: &Cluster, budget: &Value, pods: &[Value]) -> (Value, Next)
 }
 
 /// How many pods there should be, and how many of them must be healthy.
-fn expectation(cluster: &Cluster, budget: &Value, pods: &[Value]) -> (i64, i64) {
+///
+/// # Errors
+/// When it depends on what nobody says: how many pods their controllers are asked for.
+fn expectation(cluster: &Cluster, budget: &Value, pods: &[Value]) -> Result<(i64, i64), String> {
     let spec = budget.at(&["spec"]);
     let most = spec.at(&["maxUnavailable"]);
     if !most.is_null() {
-        let expected = scale(cluster, pods);
-        return (expected, (expected - share(most, expected)).max(0));
+        let expected = scale(cluster, pods)?;
+        return Ok((expected, (expected - share(most, expected)).max(0)));
     }
-    match spec.at(&["minAvailable"]) {
+    Ok(match spec.at(&["minAvailable"]) {
         Value::Int(least) => (i64::try_from(pods.len()).unwrap_or(i64::MAX), *least),
         Value::Null => (i64::try_from(pods.len()).unwrap_or(i64::MAX), 0),
         least => {
-            let expected = scale(cluster, pods);
+            let expected = scale(cluster, pods)?;
             (expected, share(least, expected))
         }
-    }
+    })
 }
 
 /// A number, or a percentage of another, rounded up.
@@ -145,33 +177,39 @@ fn share(value: &Value, of: i64) -> i64 {
     }
 }
 
-/// How many pods the controllers of these pods are asked for, all together.
-fn scale(cluster: &Cluster, pods: &[Value]) -> i64 {
+/// How many pods the controllers of these pods are asked for, all together. A pod that has none counts for nothing.
+fn scale(cluster: &Cluster, pods: &[Value]) -> Result<i64, String> {
     let mut controllers: BTreeMap<String, i64> = BTreeMap::new();
     for pod in pods {
-        if let Some((uid, replicas)) = replicas_of(cluster, pod) {
-            controllers.insert(uid, replicas);
-        }
+        let Some(owner) = pod.controller() else { continue };
+        let (uid, replicas) =
+            asked_for(cluster, pod, owner)?.ok_or_else(|| format!("found no controllers for pod {:?}", pod.name()))?;
+        controllers.insert(uid, replicas);
     }
-    controllers.values().sum()
+    Ok(controllers.values().sum())
 }
 
-fn replicas_of(cluster: &Cluster, pod: &Value) -> Option<(String, i64)> {
-    let found = controller(cluster, pod)?;
-    // A ReplicaSet of a Deployment speaks for the whole of it, while one replaces another.
-    let above = if found.kind() == "ReplicaSet" { controller(cluster, found) } else { None };
-    let found = above.unwrap_or(found);
-    let replicas = found.at(&["spec", "replicas"]).as_int();
-    let default = matches!(found.kind(), "Deployment" | "ReplicaSet" | "StatefulSet" | "ReplicationController");
-    Some((found.uid().to_owned(), replicas.or(default.then_some(1))?))
-}
-
-fn controller<'a>(cluster: &'a Cluster, object: &Value) -> Option<&'a Value> {
-    let owner = object.controller()?;
+/// The uid of an object's controller, and how many pods it is asked for; none if it is not there.
+fn asked_for(cluster: &Cluster, object: &Value, owner: Owner<'_>) -> Result<Option<(String, i64)>, String> {
     let (group, version) = split_api_version(owner.api_version());
-    let kind = cluster.schema.by_kind(group, version, owner.kind())?;
-    let key = ObjectKey::new(kind.id(), object.namespace(), owner.name());
-    cluster.get(&key).filter(|found| found.uid() == owner.uid())
+    let Some(resource) = cluster.schema.by_kind(group, version, owner.kind()) else {
+        return Err(format!("no matches for kind {:?} in version {:?}", owner.kind(), owner.api_version()));
+    };
+    let Some(scale) = resource.subresource("scale") else {
+        let name = &resource.storage.resource;
+        return Err(format!("{name} does not implement the scale subresource"));
+    };
+    let key = ObjectKey::new(resource.id(), object.namespace(), owner.name());
+    let Some(found) = cluster.get(&key).filter(|found| found.uid() == owner.uid()) else { return Ok(None) };
+    // A ReplicaSet of a Deployment speaks for the whole of it, while one replaces another.
+    if let Some(above) = found.controller().filter(|above| found.kind() == "ReplicaSet" && above.kind() == "Deployment")
+    {
+        return asked_for(cluster, found, above);
+    }
+    let path = scale.scale.as_ref().map_or("spec.replicas", |paths| paths.spec.trim_start_matches('.'));
+    let replicas = found.at(&path.split('.').collect::<Vec<_>>()).as_int();
+    let default = i64::from(!resource.custom);
+    Ok(Some((found.uid().to_owned(), replicas.unwrap_or(default))))
 }
 
 #[cfg(test)]
@@ -192,13 +230,31 @@ mod tests {
                 "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": (template)},
             }),
         );
+        let mut spec = spec;
+        let app = match spec.remove(&["of"]) {
+            Some(_) => "job",
+            None if bare > 0 => "bare",
+            None => "web",
+        };
+        let mut work = doc!({"spec": {"restartPolicy": "Never", "containers": [{"name": "app", "image": "app:1"}]}});
+        work.set(
+            &["metadata"],
+            doc!({"labels": {"app": "job"}, "annotations": {"twin.lazaret.dev/exit-after-ms": "600000"}}),
+        );
+        create(
+            &mut cluster,
+            "jobs.batch",
+            doc!({
+                "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "work", "namespace": "shop"},
+                "spec": {"template": (work)},
+            }),
+        );
         for at in 0..bare {
             let mut pod = pod(&format!("bare-{at}"));
             pod.set(&["metadata", "labels"], doc!({"app": "bare"}));
             create(&mut cluster, "pods", pod);
         }
-        let mut spec = spec;
-        spec.set(&["selector", "matchLabels", "app"], if bare > 0 { "bare" } else { "web" });
+        spec.set(&["selector", "matchLabels", "app"], app);
         create(
             &mut cluster,
             BUDGETS,
@@ -223,6 +279,8 @@ mod tests {
             (doc!({"minAvailable": "50%"}), 0, "[3, 2, 3, 1] SufficientPods"),
             (doc!({"maxUnavailable": 1}), 0, "[3, 2, 3, 1] SufficientPods"),
             (doc!({"maxUnavailable": "30%"}), 0, "[3, 2, 3, 1] SufficientPods"),
+            (doc!({"maxUnavailable": 1, "of": "a job"}), 0, "[0, 0, 0, 0] SyncFailed"),
+            (doc!({"minAvailable": 1, "of": "a job"}), 0, "[1, 1, 1, 0] InsufficientPods"),
             // Nobody says how many pods without a controller there should be.
             (doc!({"maxUnavailable": "50%"}), 2, "[0, 0, 2, 0] InsufficientPods"),
         ] {
