@@ -27,6 +27,8 @@ const CLIENT: Client = Client::controller("job-controller");
 const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 const BACK_OFF: Duration = Duration::from_secs(10);
 const BACK_OFF_MAX: Duration = Duration::from_secs(600);
+/// What happens to pods within so long is looked at as one.
+const TOGETHER: Duration = Duration::from_secs(1);
 /// As many as are made at one look.
 const BURST: usize = 500;
 
@@ -54,6 +56,14 @@ impl Controller for Jobs {
         {
             look(change.key.clone());
         }
+    }
+
+    /// Pods of one Job often end together, and its own writes come back to it: both are looked at as one.
+    fn gathers(&self, change: &Change) -> Duration {
+        let generation = |job: &Option<Value>| job.as_ref().map(Value::generation);
+        let asked = change.key.is(KIND.resource) && generation(&change.before) != generation(&change.after);
+        let orphaned = change.key.is("pods") && change.after.as_ref().is_some_and(|pod| pod.controller().is_none());
+        if asked || orphaned { Duration::ZERO } else { TOGETHER }
     }
 
     fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
@@ -134,10 +144,10 @@ fn sync(cluster: &mut Cluster, key: &ObjectKey, old: &Value, pods: Pods) -> Next
     let failures = ended.iter().filter(|(_, pod)| {
         has_failed(&job, pod) && !outcome::is_ignored(&job, pod) && !(settled && pod.is_terminating())
     });
-    let failed = number(&job, &["status", "failed"]) + count(failures);
+    let mut failed = number(&job, &["status", "failed"]) + count(failures);
     let indexes = Indexes::of(&job, &pods);
     let succeeded = indexes.as_ref().map_or(succeeded, Indexes::completed);
-    let counted: Vec<ObjectKey> = ended.iter().map(|(key, _)| key.clone()).collect();
+    let mut counted: Vec<ObjectKey> = ended.iter().map(|(key, _)| key.clone()).collect();
 
     let mut active: Pods = pods.iter().filter(|(_, pod)| children::is_active(pod)).cloned().collect();
     let target = outcome::target(&job)
@@ -145,9 +155,13 @@ fn sync(cluster: &mut Cluster, key: &ObjectKey, old: &Value, pods: Pods) -> Next
     let mut wait = None;
     let mut refused = None;
     if let Some(target) = &target {
-        // The rest is told to go; the Job is over when they are gone.
-        for (key, _) in std::mem::take(&mut active) {
+        // The rest is told to go; the Job is over when they are gone. With a Job that fails they have failed, however they end.
+        for (key, pod) in std::mem::take(&mut active) {
             remove(cluster, &job, &key);
+            if !target.is_success() && is_tracked(&pod) {
+                failed += 1;
+                counted.push(key);
+            }
         }
         target.announce(&mut job, &stamp);
     } else if suspended {

@@ -45,6 +45,11 @@ pub trait Controller: Sync {
     /// Says which objects must be looked at after a change; most changes concern none.
     fn notice(&self, cluster: &Cluster, change: &Change, look: &mut dyn FnMut(ObjectKey));
 
+    /// How long after a change it looks: who gathers what happens together does not look at once.
+    fn gathers(&self, _change: &Change) -> Duration {
+        Duration::ZERO
+    }
+
     /// Looks at one object and acts. Errors of the API server are answered as the real controller does: try again later.
     fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next;
 
@@ -110,7 +115,7 @@ pub(crate) fn notice(cluster: &mut Cluster, change: &Change) {
         let mut keys = Vec::new();
         controller.notice(cluster, change, &mut |key| keys.push(key));
         for key in keys {
-            cluster.enqueue(Work { controller: number, key, alarm: Text::new() }, Duration::ZERO);
+            cluster.enqueue(Work { controller: number, key, alarm: Text::new() }, controller.gathers(change));
         }
     }
 }

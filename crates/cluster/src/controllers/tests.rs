@@ -210,3 +210,37 @@ fn in_the_middle_of_a_rollout_the_old_pod_goes_whose_node_has_a_new_one() {
         assert_eq!(comings(&mut cluster, 10), format!("-old-{crowded}"));
     }
 }
+
+/// A Job of pods that run for an hour, and the names of those pods once they run.
+fn long_job(cluster: &mut Cluster, extra: &Value) -> Vec<String> {
+    let mut job = doc!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "work", "namespace": "shop"},
+        "spec": {"parallelism": 2, "template": {
+            "metadata": {"annotations": {"twin.lazaret.dev/exit-after-ms": "3600000"}},
+            "spec": {"restartPolicy": "Never", "containers": [{"name": "app", "image": "app:1"}]},
+        }},
+    });
+    for (field, value) in extra.entries() {
+        job.set(&["spec", field], value.clone());
+    }
+    create(cluster, "jobs.batch", job);
+    story(cluster, 5, "pods", |_| String::new());
+    cluster.list("pods", Some("shop")).map(|(key, _)| key.name.to_string()).collect()
+}
+
+#[test]
+fn what_a_failing_job_still_runs_has_failed_with_it_and_a_pod_that_ends_well_when_stopped_has_not() {
+    let fields = ["active", "succeeded", "failed"];
+    let mut late = cluster(&["4"]);
+    long_job(&mut late, &doc!({"completions": 2, "activeDeadlineSeconds": 10}));
+    story(&mut late, 30, "pods", |_| String::new());
+    assert_eq!(status(&get(&late, "jobs.batch", "work"), &fields), "-/-/2", "past its deadline");
+
+    let mut stopped = cluster(&["4"]);
+    let pods = long_job(&mut stopped, &doc!({"completions": 2}));
+    for pod in &pods {
+        crate::testing::delete(&mut stopped, "pods", "shop", pod, None);
+    }
+    story(&mut stopped, 30, "pods", |_| String::new());
+    assert_eq!(status(&get(&stopped, "jobs.batch", "work"), &fields), "-/2/-", "its pods were told to stop");
+}
