@@ -13,9 +13,11 @@ use imbl::OrdSet;
 use twin::{Compacted, Queue, Random, Store, Time};
 
 use crate::controllers::{self, Next, Work};
+use crate::index::Index;
+use crate::labels;
 use crate::object::ObjectKey;
 use crate::schema::Schema;
-use crate::value::{Text, Value};
+use crate::value::Value;
 
 /// One change to an object. `before` and `after` are whole objects.
 pub type Change = twin::Change<ObjectKey, Value>;
@@ -25,9 +27,6 @@ const CHANGES_KEPT: usize = 200_000;
 
 /// What one call to [`Cluster::advance`] may do at most. A cluster that has not settled by then is taken to run in circles.
 const STEPS_MAX: usize = 5_000_000;
-
-/// What controllers adopt if it matches their selector.
-const ADOPTABLE: &[&str] = &["pods", "replicasets.apps", "controllerrevisions.apps"];
 
 /// After how many steps to look whether anyone still waits.
 const STEPS_BETWEEN_LOOKS: usize = 256;
@@ -44,10 +43,7 @@ pub struct Cluster {
     /// How what is simulated behaves.
     pub settings: Arc<Settings>,
     store: Store<ObjectKey, Value>,
-    /// (uid of an owner, object that names it as its owner); what can be adopted stands under the empty uid
-    dependents: OrdSet<(Text, ObjectKey)>,
-    /// (node, pod bound to it); pods that are bound to none stand under the empty name
-    bound: OrdSet<(Text, ObjectKey)>,
+    index: Index,
     /// What the scheduler keeps at hand.
     pub(crate) scheduling: crate::scheduler::State,
     work: Queue<Work>,
@@ -104,8 +100,7 @@ impl Cluster {
             schema,
             settings: Arc::default(),
             store: Store::new(1, CHANGES_KEPT),
-            dependents: OrdSet::new(),
-            bound: OrdSet::new(),
+            index: Index::default(),
             scheduling: crate::scheduler::State::default(),
             work: Queue::default(),
             worked: None,
@@ -183,41 +178,82 @@ impl Cluster {
         self.store.is_empty()
     }
 
+    /// How many objects there are of a resource.
+    #[must_use]
+    pub fn count(&self, resource: &str) -> usize {
+        self.index.count(resource)
+    }
+
     /// The objects that name the owner with this uid.
-    pub fn dependents<'a>(&'a self, uid: &str) -> impl Iterator<Item = (&'a ObjectKey, &'a Value)> {
-        self.indexed(&self.dependents, uid)
+    pub fn dependents(&self, uid: &str) -> impl Iterator<Item = (&ObjectKey, &Value)> {
+        self.found(self.index.dependents(uid))
     }
 
     /// The objects of a resource in a namespace that no controller manages.
-    pub fn orphans<'a>(&'a self, resource: &str, namespace: &str) -> impl Iterator<Item = (&'a ObjectKey, &'a Value)> {
-        let start = ObjectKey::new(resource, namespace, "");
-        let (resource, namespace) = (start.resource.clone(), start.namespace.clone());
-        self.dependents
-            .range((Text::new(), start)..)
-            .take_while(move |(under, key)| under.is_empty() && key.resource == resource && key.namespace == namespace)
-            .filter_map(|(_, key)| Some((key, self.store.get(key)?)))
+    pub fn orphans(&self, resource: &str, namespace: &str) -> impl Iterator<Item = (&ObjectKey, &Value)> {
+        self.found(self.index.orphans(resource, namespace))
     }
 
     /// The pods bound to a node.
-    pub fn pods_on<'a>(&'a self, node: &str) -> impl Iterator<Item = (&'a ObjectKey, &'a Value)> {
-        self.indexed(&self.bound, node)
+    pub fn pods_on(&self, node: &str) -> impl Iterator<Item = (&ObjectKey, &Value)> {
+        self.found(self.index.bound(node))
     }
 
     /// The pods that are bound to no node.
     pub fn unplaced(&self) -> impl Iterator<Item = (&ObjectKey, &Value)> {
-        self.indexed(&self.bound, "")
+        self.found(self.index.bound(""))
     }
 
-    fn indexed<'a>(
+    /// The pods of a namespace that have a node and whose containers have not started.
+    pub(crate) fn starting(&self, namespace: &str) -> impl Iterator<Item = (&ObjectKey, &Value)> {
+        self.found(self.index.starting(namespace))
+    }
+
+    /// The pods of a namespace that use a claim, in the order of their keys.
+    pub fn users(&self, namespace: &str, claim: &str) -> impl Iterator<Item = (&ObjectKey, &Value)> {
+        self.found(self.index.users(namespace, claim))
+    }
+
+    /// The EndpointSlices that say they are a service's, in the order of their keys.
+    pub fn slices(&self, namespace: &str, service: &str) -> impl Iterator<Item = (&ObjectKey, &Value)> {
+        self.found(self.index.slices(namespace, service))
+    }
+
+    /// The pods of a namespace that a selector selects, a `LabelSelector` or a plain map, in the order of their keys.
+    pub fn selected(&self, namespace: &str, selector: &Value) -> impl Iterator<Item = (&ObjectKey, &Value)> {
+        self.labelled(Some(namespace), |labels| labels::matches(selector, labels))
+    }
+
+    /// The pods, of one namespace or (`None`) of all, whose labels are chosen, in the order of their keys. Pods that are
+    /// labelled alike are asked after once.
+    pub(crate) fn labelled(
+        &self,
+        namespace: Option<&str>,
+        chooses: impl Fn(&Value) -> bool,
+    ) -> impl Iterator<Item = (&ObjectKey, &Value)> {
+        self.found(self.index.labelled(namespace, chooses))
+    }
+
+    /// The objects of a resource in a namespace (Services, PodDisruptionBudgets, workloads) whose selectors select these
+    /// labels, in the order of their keys. A selector that demands nothing selects everything, save a Service's.
+    pub fn selecting<'a>(
         &'a self,
-        index: &'a OrdSet<(Text, ObjectKey)>,
-        under: &str,
+        resource: &str,
+        namespace: &str,
+        labels: &'a Value,
     ) -> impl Iterator<Item = (&'a ObjectKey, &'a Value)> {
-        let under = Text::from(under);
-        index
-            .range((under.clone(), ObjectKey::default())..)
-            .take_while(move |(have, _)| *have == under)
-            .filter_map(|(_, key)| Some((key, self.store.get(key)?)))
+        let plain = matches!(resource, "services" | "replicationcontrollers");
+        self.found(self.index.selecting(resource, namespace, labels)).filter(move |(_, object)| {
+            let selector = object.at(&["spec", "selector"]);
+            labels::matches(selector, labels) && !(plain && selector.is_empty())
+        })
+    }
+
+    fn found<'a>(
+        &'a self,
+        keys: impl IntoIterator<Item = &'a ObjectKey>,
+    ) -> impl Iterator<Item = (&'a ObjectKey, &'a Value)> {
+        keys.into_iter().filter_map(|key| Some((key, self.store.get(key)?)))
     }
 
     /// The changes after a version, oldest first.
@@ -282,18 +318,8 @@ impl Cluster {
     }
 
     fn index(&mut self, key: &ObjectKey, before: Option<&Value>, after: Option<&Value>) {
-        reindex(&mut self.dependents, key, before, after, |object| {
-            let mut owners: Vec<Text> = object.owners().map(|owner| Text::from(owner.uid())).collect();
-            // What nobody manages can be adopted: it stands under the empty uid.
-            if ADOPTABLE.contains(&key.resource.as_str()) && object.controller().is_none() {
-                owners.push(Text::new());
-            }
-            owners
-        });
+        self.index.change(key, before, after);
         if key.is("pods") {
-            reindex(&mut self.bound, key, before, after, |pod| {
-                vec![pod.at(&["spec", "nodeName"]).as_text().cloned().unwrap_or_default()]
-            });
             self.scheduling.pod_changed(key, before, after);
         } else if key.is("nodes") {
             self.scheduling.node_changed(&key.name, before, after);
@@ -376,24 +402,5 @@ fn is_under_way(key: &ObjectKey, object: &Value) -> bool {
         }
         "daemonsets.apps" => count(&["status", "observedGeneration"]) != object.generation(),
         _ => false,
-    }
-}
-
-fn reindex(
-    index: &mut OrdSet<(Text, ObjectKey)>,
-    key: &ObjectKey,
-    before: Option<&Value>,
-    after: Option<&Value>,
-    terms: impl Fn(&Value) -> Vec<Text>,
-) {
-    let (old, new) = (before.map(&terms).unwrap_or_default(), after.map(&terms).unwrap_or_default());
-    if old == new {
-        return;
-    }
-    for term in old {
-        index.remove(&(term, key.clone()));
-    }
-    for term in new {
-        index.insert((term, key.clone()));
     }
 }

@@ -7,6 +7,7 @@ pub mod apiserver;
 pub mod build;
 pub mod cluster;
 pub mod controllers;
+mod index;
 pub mod intern;
 pub mod json;
 mod kubelet;

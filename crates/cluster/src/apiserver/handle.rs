@@ -393,12 +393,8 @@ fn delete(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status
 fn delete_collection(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
     let (call, resource) = (request.call, &request.resource);
     let filter = Filter::of(call, resource)?;
-    let namespace = (!call.on.namespace.is_empty()).then_some(call.on.namespace.as_str());
-    let found: Vec<(ObjectKey, Value)> = cluster
-        .list(&resource.storage.resource, namespace)
-        .filter(|(_, object)| filter.admits(object))
-        .map(|(key, object)| (key.clone(), object.clone()))
-        .collect();
+    let found: Vec<(ObjectKey, Value)> =
+        filter.admitted(cluster, None).map(|(key, object)| (key.clone(), object.clone())).collect();
     let (deletion, writer) = (deletion(call), request.writer());
     for (key, _) in &found {
         match registry::delete(cluster, key, &deletion, &writer) {

@@ -89,25 +89,30 @@ impl Place {
     }
 }
 
-/// What stood in a collection at a version, by key.
-fn at_version(
-    cluster: &Cluster,
+/// What has changed in a resource since a version, as it was then.
+fn changed_since<'a>(
+    cluster: &'a Cluster,
     resource: &str,
-    namespace: Option<&str>,
     version: u64,
-) -> Result<BTreeMap<ObjectKey, Value>, Compacted> {
-    let inside = |key: &ObjectKey| key.resource == resource && namespace.is_none_or(|name| key.namespace == name);
-    let mut objects: BTreeMap<ObjectKey, Value> =
-        cluster.list(resource, namespace).map(|(key, object)| (key.clone(), object.clone())).collect();
-    let changes: Vec<_> = cluster.changes_since(version)?.filter(|change| inside(&change.key)).collect();
-    // Undone from the newest to the oldest, so that what stands in the end is what stood before the first.
-    for change in changes.into_iter().rev() {
-        match &change.before {
-            Some(before) => objects.insert(change.key.clone(), before.clone()),
-            None => objects.remove(&change.key),
-        };
+) -> Result<BTreeMap<&'a ObjectKey, Option<&'a Value>>, Compacted> {
+    let mut then = BTreeMap::new();
+    for change in cluster.changes_since(version)?.filter(|change| change.key.is(resource)) {
+        then.entry(&change.key).or_insert(change.before.as_ref());
     }
-    Ok(objects)
+    Ok(then)
+}
+
+/// Two lists in order as one.
+fn merged<'a>(
+    one: impl Iterator<Item = (&'a ObjectKey, &'a Value)>,
+    two: impl Iterator<Item = (&'a ObjectKey, &'a Value)>,
+) -> impl Iterator<Item = (&'a ObjectKey, &'a Value)> {
+    let (mut one, mut two) = (one.peekable(), two.peekable());
+    std::iter::from_fn(move || match (one.peek(), two.peek()) {
+        (Some(first), Some(second)) if second.0 < first.0 => two.next(),
+        (None, _) => two.next(),
+        _ => one.next(),
+    })
 }
 
 /// Answers a list.
@@ -119,7 +124,6 @@ pub(super) fn list(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, S
     let options = &call.options;
     let filter = Filter::of(call, resource)?;
     let view = View::of(&cluster.schema, resource, call.output.form, options.include_object.as_deref())?;
-    let namespace = (!call.on.namespace.is_empty()).then_some(call.on.namespace.as_str());
     let place = options.continue_token.as_deref().map(Place::parse).transpose()?;
     let asked = version(options.resource_version.as_deref()).map_err(|cause| {
         Status::bad_request(format!("invalid resource version: {}: {}", cause.field, cause.message))
@@ -138,17 +142,15 @@ pub(super) fn list(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, S
     let pinned = place.as_ref().map_or(asked.filter(|_| exact), |place| place.version);
     let shown = pinned.unwrap_or_else(|| cluster.version());
     let stored = &resource.storage.resource;
-    let after = |key: &ObjectKey| {
-        place.as_ref().is_none_or(|place| (&key.namespace, &key.name) > (&place.namespace, &place.name))
-    };
-    let then;
-    let objects: Box<dyn Iterator<Item = (&ObjectKey, &Value)> + '_> = if shown == cluster.version() {
-        Box::new(cluster.list(stored, namespace))
-    } else {
-        then = at_version(cluster, stored, namespace, shown).map_err(|_| gone(place.as_ref()))?;
-        Box::new(then.iter())
-    };
-    let mut matching = objects.filter(|(key, object)| after(key) && filter.admits(object)).peekable();
+    let after = place.as_ref().map(|place| (&place.namespace, &place.name));
+    // What is, but for what has changed since the version that is shown: of that, what was.
+    let then = changed_since(cluster, stored, shown).map_err(|_| gone(place.as_ref()))?;
+    let unchanged = filter.admitted(cluster, after).filter(|(key, _)| !then.contains_key(key));
+    let changed = then
+        .iter()
+        .filter_map(|(key, object)| Some((*key, (*object)?)))
+        .filter(|(key, object)| after.is_none_or(|after| (&key.namespace, &key.name) > after) && filter.admits(object));
+    let mut matching = merged(unchanged, changed).peekable();
     let limit = options.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let mut page = Vec::new();
     let mut metadata = doc!({"resourceVersion": (shown.to_string())});
@@ -163,7 +165,9 @@ pub(super) fn list(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, S
         metadata.set(&["continue"], place.token());
         // How many remain is said only where nothing had to be looked at to know it.
         if options.label_selector.is_none() && options.field_selector.is_none() {
-            metadata.set(&["remainingItemCount"], matching.count());
+            let all = after.is_none() && call.on.namespace.is_empty() && then.is_empty();
+            let remain = if all { cluster.count(stored).saturating_sub(page.len()) } else { matching.count() };
+            metadata.set(&["remainingItemCount"], remain);
         }
     }
     Ok(Answer::document(200, view.list(&page, metadata, cluster)))
@@ -196,9 +200,7 @@ pub(super) fn watch(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, 
     // Without a version a watch begins with everything there is, unless told not to.
     let initial = options.initial_events.unwrap_or(asked.is_none());
     if initial {
-        let namespace = (!call.on.namespace.is_empty()).then_some(call.on.namespace.as_str());
-        let objects = cluster.list(&resource.storage.resource, namespace);
-        for (_, object) in objects.filter(|(_, object)| filter.admits(object)) {
+        for (_, object) in filter.admitted(cluster, None) {
             first.push(doc!({"type": "ADDED", "object": (view.one(object, first.is_empty(), cluster))}));
         }
     }

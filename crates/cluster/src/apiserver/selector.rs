@@ -61,7 +61,12 @@ impl FieldSelector {
     /// The name that every selected object has, if the selector says so.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.0.iter().find(|term| term.equal && term.field == "metadata.name").map(|term| term.value.as_str())
+        self.demands("metadata.name")
+    }
+
+    /// What a field is in every selected object, if the selector says so.
+    pub(super) fn demands(&self, field: &str) -> Option<&str> {
+        self.0.iter().find(|term| term.equal && term.field == field).map(|term| term.value.as_str())
     }
 
     /// Whether it selects everything.

@@ -259,8 +259,7 @@ fn evict(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status>
 fn allow_disruption(cluster: &mut Cluster, key: &ObjectKey, pod: &Value, dry_run: bool) -> Result<(), Status> {
     const BUDGETS: &str = "poddisruptionbudgets.policy";
     let covering: Vec<(ObjectKey, Value)> = cluster
-        .list(BUDGETS, Some(&key.namespace))
-        .filter(|(_, budget)| labels::matches(budget.at(&["spec", "selector"]), pod.labels()))
+        .selecting(BUDGETS, &key.namespace, pod.labels())
         .map(|(key, budget)| (key.clone(), budget.clone()))
         .collect();
     let (budget_key, budget) = match covering.as_slice() {

@@ -12,6 +12,7 @@ use super::table::{self, Include, Table};
 use crate::cluster::{Change, Cluster};
 use crate::doc;
 use crate::labels::Selector;
+use crate::object::ObjectKey;
 use crate::schema::{Resource, Schema};
 use crate::value::{Text, Value};
 
@@ -39,6 +40,39 @@ impl Filter {
     pub(super) fn of(call: &Call, resource: &Arc<Resource>) -> Result<Self, Status> {
         let options = &call.options;
         Self::new(resource, &call.on.namespace, options.label_selector.as_deref(), options.field_selector.as_deref())
+    }
+
+    /// The objects it admits, in order, after a namespace and name. Pods of a node, or with some labels, are not looked for
+    /// among all others.
+    pub(super) fn admitted<'a>(
+        &'a self,
+        cluster: &'a Cluster,
+        after: Option<(&Text, &Text)>,
+    ) -> Box<dyn Iterator<Item = (&'a ObjectKey, &'a Value)> + 'a> {
+        let resource = &self.resource.storage.resource;
+        let namespace = (!self.namespace.is_empty()).then_some(self.namespace.as_str());
+        let start = after.map(|(namespace, name)| ObjectKey::new(resource, namespace.clone(), name.clone()));
+        let indexed: Option<Box<dyn Iterator<Item = (&'a ObjectKey, &'a Value)> + 'a>> = if !resource.eq("pods") {
+            None
+        } else if let Some(node) = self.fields.demands("spec.nodeName") {
+            Some(Box::new(cluster.pods_on(node)))
+        } else if self.labels.is_empty() {
+            None
+        } else {
+            Some(Box::new(cluster.labelled(namespace, |labels| self.labels.matches(labels))))
+        };
+        let later = move |key: &ObjectKey| start.as_ref().is_none_or(|start| key > start);
+        let found = match (indexed, after) {
+            (Some(indexed), _) => indexed,
+            (None, None) => Box::new(cluster.list(resource, namespace)),
+            (None, Some((space, name))) => {
+                let start = ObjectKey::new(resource, space.clone(), name.clone());
+                Box::new(cluster.list_from(start).take_while(move |(key, _)| {
+                    key.resource == *resource && namespace.is_none_or(|namespace| key.namespace == namespace)
+                }))
+            }
+        };
+        Box::new(found.filter(move |(key, object)| later(key) && self.admits(object)))
     }
 
     pub(super) fn admits(&self, object: &Value) -> bool {

@@ -113,11 +113,8 @@ pub(super) fn notice(cluster: &Cluster, change: &Change, kind: Kind, child: &str
     }
     if let Some(stray) = change.after.as_ref().filter(|_| !managed) {
         let namespace = change.key.namespace.clone();
-        let owners: Vec<ObjectKey> = cluster
-            .list(kind.resource, Some(&namespace))
-            .filter(|(_, owner)| labels::matches(owner.at(&["spec", "selector"]), stray.labels()))
-            .map(|(key, _)| key.clone())
-            .collect();
+        let owners: Vec<ObjectKey> =
+            cluster.selecting(kind.resource, &namespace, stray.labels()).map(|(key, _)| key.clone()).collect();
         owners.into_iter().for_each(look);
     }
 }

@@ -3,7 +3,9 @@
 //! Knows: `pkg/controller/daemon`.
 //! Does not know: how a pod pinned to a node gets there; the scheduler binds it.
 
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::children::{self, Kind, count, set_count};
@@ -39,11 +41,15 @@ pub(super) struct DaemonSets;
 
 type Pods = BTreeMap<Text, Vec<(ObjectKey, Value)>>;
 
-/// A DaemonSet at one look.
+/// A DaemonSet at one look. What it sees of a large cluster it sees once.
 struct Look {
     set: Value,
     /// The hash of the template.
     hash: Text,
+    /// The nodes, none of which change while it looks: see [`Look::wants`].
+    nodes: OnceCell<Vec<(Text, (bool, bool))>>,
+    /// Its pods as they were at a version of the cluster.
+    pods: RefCell<Option<(u64, Rc<Pods>)>>,
 }
 
 impl Controller for DaemonSets {
@@ -78,7 +84,7 @@ impl Controller for DaemonSets {
             Err(_) => return Next::After(BACK_OFF),
         };
         let hash = Text::from(revision.label(history::REVISION_LABEL).unwrap_or_default());
-        let look = Look { set, hash };
+        let look = Look::at(set, hash);
         let kept = look.keep(cluster);
         let rolled = match &kept {
             Ok(_) if look.set.at(&["spec", "updateStrategy", "type"]) != "OnDelete" => look.roll(cluster),
@@ -109,10 +115,11 @@ fn matters(change: &Change) -> bool {
 /// Whether a set has to make or take away a pod on a node. A set whose pod may stay, though none would be made there now, is
 /// not looked at: its status goes on counting that node until something else happens to it.
 fn concerns(cluster: &Cluster, set: &Value, node: &Value) -> bool {
-    let look = Look { set: set.clone(), hash: Text::new() };
+    let look = Look::at(set.clone(), Text::new());
     let (wants, keeps) = look.wants(&look.example(), node);
-    let here = |(key, pod): (&ObjectKey, &Value)| key.is("pods") && node_of(pod) == node.name();
-    let runs = cluster.dependents(set.uid()).any(here);
+    let its = |pod: &Value| pod.controller().is_some_and(|owner| owner.uid() == set.uid());
+    let here = |(_, pod): (&ObjectKey, &Value)| its(pod) && node_of(pod) == node.name();
+    let runs = cluster.pods_on(node.name()).chain(cluster.unplaced()).any(here);
     if runs { !keeps } else { wants }
 }
 
@@ -139,6 +146,10 @@ fn with_daemon_tolerations(pod: &mut Value) {
 }
 
 impl Look {
+    fn at(set: Value, hash: Text) -> Self {
+        Self { set, hash, nodes: OnceCell::new(), pods: RefCell::default() }
+    }
+
     fn min_ready(&self) -> i64 {
         self.set.at(&["spec", "minReadySeconds"]).as_int().unwrap_or(0)
     }
@@ -156,12 +167,33 @@ impl Look {
     }
 
     /// Its pods by the nodes they are on.
-    fn pods(&self, cluster: &mut Cluster) -> Pods {
+    fn pods(&self, cluster: &mut Cluster) -> Rc<Pods> {
+        if let Some((version, pods)) = &*self.pods.borrow()
+            && *version == cluster.version()
+        {
+            return pods.clone();
+        }
         let mut pods = Pods::new();
         for (key, pod) in children::claim(cluster, CLIENT, KIND, &self.set, "pods") {
             pods.entry(node_of(&pod)).or_default().push((key, pod));
         }
+        let pods = Rc::new(pods);
+        self.pods.replace(Some((cluster.version(), pods.clone())));
         pods
+    }
+
+    /// All nodes, each with what the set wants of it.
+    fn nodes(&self, cluster: &Cluster) -> &[(Text, (bool, bool))] {
+        self.nodes.get_or_init(|| {
+            let example = self.example();
+            let nodes = cluster.list("nodes", None);
+            nodes.map(|(key, node)| (key.name.clone(), self.wants(&example, node))).collect()
+        })
+    }
+
+    /// How many nodes are to have a pod.
+    fn wanted(&self, cluster: &Cluster) -> i64 {
+        count(self.nodes(cluster).iter().filter(|(_, (wants, _))| *wants))
     }
 
     /// `NodeShouldRunDaemonPod`: whether a pod is to run on a node, and whether one that is there may stay.
@@ -189,18 +221,17 @@ impl Look {
     fn keep(&self, cluster: &mut Cluster) -> Result<bool, Status> {
         let pods = self.pods(cluster);
         let example = self.example();
-        let (surge, _) = self.limits(cluster, &example);
+        let (surge, _) = self.limits(cluster);
         let (mut make, mut remove, mut failed) = (Vec::new(), Vec::new(), Vec::new());
-        for (_, node) in cluster.list("nodes", None) {
-            let name = Text::from(node.name());
-            let here = pods.get(&name).map(Vec::as_slice).unwrap_or_default();
-            match self.wants(&example, node) {
+        for (name, wants) in self.nodes(cluster) {
+            let here = pods.get(name).map(Vec::as_slice).unwrap_or_default();
+            match *wants {
                 (true, _) => {
                     let over = here.iter().filter(|(_, pod)| !pod.is_terminating() && children::is_over(pod));
                     failed.extend(over.cloned());
                     let standing: Vec<_> = here.iter().filter(|(_, pod)| children::is_active(pod)).collect();
                     if here.is_empty() {
-                        make.push(name);
+                        make.push(name.clone());
                     } else if surge == 0 {
                         remove.extend(surplus(&standing));
                     } else {
@@ -217,7 +248,7 @@ impl Look {
             }
         }
         // Pods of nodes that are gone.
-        for (node, here) in &pods {
+        for (node, here) in &*pods {
             if cluster.get(&ObjectKey::new("nodes", "", node.clone())).is_none() {
                 remove.extend(here.iter().filter(|(_, pod)| !pod.is_terminating()).map(|(key, _)| key.clone()));
             }
@@ -274,12 +305,12 @@ impl Look {
     }
 
     /// `maxSurge` and `maxUnavailable` as numbers of the nodes that want a pod.
-    fn limits(&self, cluster: &Cluster, example: &Value) -> (usize, usize) {
+    fn limits(&self, cluster: &Cluster) -> (usize, usize) {
         let rolling = self.set.at(&["spec", "updateStrategy", "rollingUpdate"]);
         if self.set.at(&["spec", "updateStrategy", "type"]) == "OnDelete" {
             return (0, 0);
         }
-        let wanted = count(cluster.list("nodes", None).filter(|(_, node)| self.wants(example, node).0));
+        let wanted = self.wanted(cluster);
         let number = |field: &str| usize::try_from(children::scaled(rolling.at(&[field]), wanted, true)).unwrap_or(0);
         let (surge, unavailable) = (number("maxSurge"), number("maxUnavailable"));
         (surge, if surge == 0 { unavailable.max(1) } else { unavailable })
@@ -289,12 +320,9 @@ impl Look {
     fn roll(&self, cluster: &mut Cluster) -> Result<(), Status> {
         let pods = self.pods(cluster);
         let example = self.example();
-        let (surge, unavailable) = self.limits(cluster, &example);
-        let wanting: Vec<Text> = cluster
-            .list("nodes", None)
-            .filter(|(_, node)| self.wants(&example, node).0)
-            .map(|(_, node)| Text::from(node.name()))
-            .collect();
+        let (surge, unavailable) = self.limits(cluster);
+        let wanting: Vec<Text> =
+            self.nodes(cluster).iter().filter(|(_, (wants, _))| *wants).map(|(name, _)| name.clone()).collect();
         let available = |pod: &Value| self.is_available(cluster, pod);
         let (mut missing, mut surging) = (0, 0);
         // Unready pods of old templates go at once; ready ones as far as the limits allow.
@@ -345,11 +373,10 @@ impl Look {
     /// Writes the status. Gives how long until a pod will have been ready for long enough.
     fn report(&self, cluster: &mut Cluster, key: &ObjectKey) -> Option<Duration> {
         let pods = self.pods(cluster);
-        let example = self.example();
         let (mut desired, mut current, mut strays, mut ready, mut available, mut updated) = (0, 0, 0, 0, 0, 0);
-        for (_, node) in cluster.list("nodes", None) {
-            let here = pods.get(&Text::from(node.name())).map(Vec::as_slice).unwrap_or_default();
-            if !self.wants(&example, node).0 {
+        for (name, (wants, _)) in self.nodes(cluster) {
+            let here = pods.get(name).map(Vec::as_slice).unwrap_or_default();
+            if !wants {
                 strays += i64::from(!here.is_empty());
                 continue;
             }
@@ -384,7 +411,9 @@ impl Look {
     }
 
     fn forget(&self, cluster: &mut Cluster) {
-        let pods = self.pods(cluster);
+        // Of which revision a pod is has not changed since its pods were seen.
+        let seen = self.pods.borrow().as_ref().map(|(_, pods)| pods.clone());
+        let pods = seen.unwrap_or_else(|| self.pods(cluster));
         history::clean_up(cluster, CLIENT, KIND, &self.set, &|revision| {
             let hash = revision.label(history::REVISION_LABEL);
             let mut of = pods.values().flatten().map(|(_, pod)| pod.label(history::REVISION_LABEL));

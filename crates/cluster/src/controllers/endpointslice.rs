@@ -3,14 +3,13 @@
 //! Knows: `pkg/controller/endpointslice` and `staging/src/k8s.io/endpointslice`.
 //! Does not know: who reads the slices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::client::Client;
 use super::{Controller, Next};
 use crate::apiserver::registry::Deletion;
 use crate::cluster::{Change, Cluster};
 use crate::doc;
-use crate::labels;
 use crate::object::ObjectKey;
 use crate::time;
 use crate::value::Value;
@@ -71,13 +70,14 @@ pub(super) fn notice(cluster: &Cluster, change: &Change, look: &mut dyn FnMut(Ob
             if before.map(shown) == after.map(shown) {
                 return;
             }
-            for (key, service) in cluster.list("services", Some(&change.key.namespace)) {
-                let selector = service.at(&["spec", "selector"]);
-                let behind = |pod: Option<&Value>| pod.is_some_and(|pod| labels::matches_map(selector, pod.labels()));
-                if !selector.is_empty() && (behind(before) || behind(after)) {
-                    look(key.clone());
-                }
+            let services = |pod: &Value| -> BTreeSet<ObjectKey> {
+                cluster.selecting("services", &change.key.namespace, pod.labels()).map(|(key, _)| key.clone()).collect()
+            };
+            let mut behind = before.map(services).unwrap_or_default();
+            if before.map(Value::labels) != after.map(Value::labels) {
+                behind.extend(after.map(services).unwrap_or_default());
             }
+            behind.into_iter().for_each(look);
         }
         _ => {}
     }
@@ -102,10 +102,8 @@ pub(super) fn has_pods(service: &Value) -> bool {
 
 /// The pods behind a service that can be reached, or could.
 pub(super) fn pods<'a>(cluster: &'a Cluster, service: &'a Value) -> impl Iterator<Item = &'a Value> {
-    let selector = service.at(&["spec", "selector"]);
-    cluster.list("pods", Some(service.namespace())).map(|(_, pod)| pod).filter(move |pod| {
-        labels::matches_map(selector, pod.labels())
-            && !pod.at(&["status", "podIP"]).is_empty()
+    cluster.selected(service.namespace(), service.at(&["spec", "selector"])).map(|(_, pod)| pod).filter(|pod| {
+        !pod.at(&["status", "podIP"]).is_empty()
             && !matches!(pod.at(&["status", "phase"]).str_or_empty(), "Succeeded" | "Failed")
     })
 }
@@ -193,15 +191,9 @@ fn keep(cluster: &mut Cluster, service: &Value, family: &str) {
         let group = wanted.entry(ports.to_json()).or_insert_with(|| (ports, BTreeMap::new()));
         group.1.insert(target(&endpoint).to_owned(), endpoint);
     }
-    // Of services with many dependents only the slices are looked at.
     let mine: Vec<(ObjectKey, Value)> = cluster
-        .list(SLICES, Some(service.namespace()))
-        .filter(|(_, slice)| {
-            is_ours(slice)
-                && slice.label(SERVICE_NAME) == Some(service.name())
-                && slice.at(&["addressType"]) == family
-                && !slice.is_terminating()
-        })
+        .slices(service.namespace(), service.name())
+        .filter(|(_, slice)| is_ours(slice) && slice.at(&["addressType"]) == family && !slice.is_terminating())
         .map(|(key, slice)| (key.clone(), slice.clone()))
         .collect();
     let nothing = wanted.is_empty();

@@ -225,7 +225,7 @@ pub(crate) fn claims_of(pod: &Value) -> Vec<ObjectKey> {
 
 /// The pods that use a claim.
 pub(crate) fn users<'a>(cluster: &'a Cluster, claim: &'a ObjectKey) -> impl Iterator<Item = &'a Value> {
-    cluster.list("pods", Some(&claim.namespace)).map(|(_, pod)| pod).filter(move |pod| claims_of(pod).contains(claim))
+    cluster.users(&claim.namespace, &claim.name).map(|(_, pod)| pod)
 }
 
 /// The volume a claim is bound to.

@@ -3,7 +3,7 @@
 //! Knows: `pkg/controller/disruption`.
 //! Does not know: who evicts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::client::{Client, Severity};
@@ -11,7 +11,6 @@ use super::{Controller, Next};
 use crate::apiserver::registry::set_condition;
 use crate::cluster::{Change, Cluster};
 use crate::doc;
-use crate::labels;
 use crate::object::{ObjectKey, Owner};
 use crate::schema::split_api_version;
 use crate::time;
@@ -42,23 +41,20 @@ impl Controller for Disruptions {
         if before.map(shown) == after.map(shown) {
             return;
         }
-        for (key, budget) in cluster.list(BUDGETS, Some(&change.key.namespace)) {
-            let selector = budget.at(&["spec", "selector"]);
-            let covers = |pod: Option<&Value>| pod.is_some_and(|pod| labels::matches(selector, pod.labels()));
-            if covers(before) || covers(after) {
-                look(key.clone());
-            }
+        let budgets = |pod: &Value| -> BTreeSet<ObjectKey> {
+            cluster.selecting(BUDGETS, &change.key.namespace, pod.labels()).map(|(key, _)| key.clone()).collect()
+        };
+        let mut covering = before.map(budgets).unwrap_or_default();
+        if before.map(Value::labels) != after.map(Value::labels) {
+            covering.extend(after.map(budgets).unwrap_or_default());
         }
+        covering.into_iter().for_each(look);
     }
 
     fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
         let Some(budget) = cluster.get(key).cloned() else { return Next::Done };
-        let pods: Vec<Value> = cluster
-            .list("pods", Some(&key.namespace))
-            .map(|(_, pod)| pod)
-            .filter(|pod| labels::matches(budget.at(&["spec", "selector"]), pod.labels()))
-            .cloned()
-            .collect();
+        let pods: Vec<Value> =
+            cluster.selected(&key.namespace, budget.at(&["spec", "selector"])).map(|(_, pod)| pod.clone()).collect();
         if pods.is_empty() {
             CLIENT.event(cluster, &budget, Severity::Normal, "NoPods", "No matching pods found");
         }

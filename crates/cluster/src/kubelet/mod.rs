@@ -78,11 +78,7 @@ impl Controller for Kubelets {
             ("pods", _, Some(pod)) if !pod.at(&["spec", "nodeName"]).is_empty() => look(key.clone()),
             // What a pod may have waited for.
             ("configmaps" | "secrets", None, Some(_)) | ("persistentvolumeclaims", _, Some(_)) => {
-                for (pod, value) in cluster.list("pods", Some(&key.namespace)) {
-                    if value.at(&["status", "phase"]) == "Pending" && !value.at(&["spec", "nodeName"]).is_empty() {
-                        look(pod.clone());
-                    }
-                }
+                cluster.starting(&key.namespace).for_each(|(pod, _)| look(pod.clone()));
             }
             ("nodes", Some(before), Some(after)) if hears(before) != hears(after) => {
                 cluster.pods_on(&key.name).for_each(|(pod, _)| look(pod.clone()));

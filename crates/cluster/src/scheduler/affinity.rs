@@ -85,7 +85,9 @@ pub fn toleration<'a>(pod: &'a Value, taint: &Value) -> Option<&'a Value> {
 /// Whether a toleration bears a taint.
 #[must_use]
 pub fn bears(toleration: &Value, taint: &Value) -> bool {
-    let text = |value: &Value, field: &str| value.at(&[field]).str_or_empty().to_owned();
+    fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+        value.at(&[field]).str_or_empty()
+    }
     let (effect, key) = (text(toleration, "effect"), text(toleration, "key"));
     if !effect.is_empty() && effect != text(taint, "effect") {
         return false;
@@ -94,7 +96,7 @@ pub fn bears(toleration: &Value, taint: &Value) -> bool {
         return false;
     }
     let (have, want) = (text(taint, "value"), text(toleration, "value"));
-    match text(toleration, "operator").as_str() {
+    match text(toleration, "operator") {
         "Exists" => true,
         "Gt" => have.parse::<i64>().ok().zip(want.parse().ok()).is_some_and(|(have, want)| have > want),
         "Lt" => have.parse::<i64>().ok().zip(want.parse().ok()).is_some_and(|(have, want)| have < want),

@@ -104,8 +104,11 @@ impl<'a> Filter<'a> {
     }
 
     fn unschedulable(&self, node: &Value) -> Option<Refusal> {
-        let taint = crate::doc!({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"});
-        let refused = node.at(&["spec", "unschedulable"]).is_true() && !affinity::tolerates(self.pod, &taint);
+        let bears = || {
+            let taint = crate::doc!({"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"});
+            affinity::tolerates(self.pod, &taint)
+        };
+        let refused = node.at(&["spec", "unschedulable"]).is_true() && !bears();
         refused.then(|| Refusal::new(Plugin::Unschedulable, "node(s) were unschedulable", true))
     }
 

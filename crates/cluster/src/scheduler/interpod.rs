@@ -187,6 +187,21 @@ impl Term<'_> {
             || (!selector.is_null() && labels().is_some_and(|labels| labels::matches(selector, labels)))
     }
 
+    /// The namespaces that it covers.
+    fn namespaces(&self, cluster: &Cluster) -> BTreeSet<Text> {
+        let (named, selector) = (self.term.at(&["namespaces"]).items(), self.term.at(&["namespaceSelector"]));
+        if named.is_empty() && selector.is_null() {
+            return [Text::from(self.home)].into();
+        }
+        let named = named.iter().filter_map(Value::as_text).cloned();
+        if selector.is_null() {
+            return named.collect();
+        }
+        let all = cluster.list("namespaces", None);
+        let selected = all.filter(|(_, namespace)| labels::matches(selector, namespace.labels()));
+        named.chain(selected.map(|(key, _)| key.name.clone())).collect()
+    }
+
     /// The placed pods it speaks of, with their nodes.
     fn matching<'c>(
         &self,
@@ -194,14 +209,8 @@ impl Term<'_> {
         gone: &BTreeSet<&ObjectKey>,
         selects: impl Fn(&Value) -> bool,
     ) -> Vec<(&'c ObjectKey, &'c Value)> {
-        let only_home = self.term.at(&["namespaces"]).is_empty() && self.term.at(&["namespaceSelector"]).is_null();
-        let home = self.home.to_owned();
-        let pods: Box<dyn Iterator<Item = (&'c ObjectKey, &'c Value)>> = if only_home {
-            let start = ObjectKey::new("pods", home.as_str(), "");
-            Box::new(cluster.list_from(start).take_while(move |(key, _)| key.is("pods") && key.namespace == home))
-        } else {
-            Box::new(cluster.list("pods", None))
-        };
+        let namespaces = self.namespaces(cluster);
+        let pods = namespaces.iter().flat_map(|namespace| cluster.selected(namespace, &self.selector));
         pods.filter(|(key, pod)| !gone.contains(key) && state::takes_room(pod) && selects(pod))
             .filter_map(|(key, pod)| {
                 let node = cluster.scheduling.node(pod.at(&["spec", "nodeName"]).str_or_empty())?;

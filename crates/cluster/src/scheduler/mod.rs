@@ -157,16 +157,22 @@ fn place(cluster: &mut Cluster, key: &ObjectKey, pod: &Value) -> Result<Text, Fa
         }
     };
     let (mut feasible, mut refused) = (Vec::new(), BTreeMap::new());
-    for node in cluster.scheduling.nodes() {
+    let enough = enough(cluster.scheduling.count());
+    for node in cluster.scheduling.in_turn() {
         match filter.refusal(cluster, node) {
             None => feasible.push(node.clone()),
             Some(refusal) => {
                 refused.insert(Text::from(node.object.name()), refusal);
             }
         }
+        if feasible.len() == enough {
+            break;
+        }
     }
+    cluster.scheduling.pass_on(feasible.len() + refused.len());
     if !feasible.is_empty() {
-        let best = score::best(cluster, pod, &feasible);
+        feasible.sort_by(|one, two| one.object.name().cmp(two.object.name()));
+        let best = score::best(cluster, pod, &filter.request, &feasible);
         let at = usize::try_from(cluster.random().below(u64::try_from(best.len()).unwrap_or(1))).unwrap_or(0);
         if let Some(node) = best.into_iter().nth(at) {
             return Ok(node);
@@ -185,6 +191,13 @@ fn place(cluster: &mut Cluster, key: &ObjectKey, pod: &Value) -> Result<Text, Fa
             Err(Failure { message, plugins, nominated: None })
         }
     }
+}
+
+/// How many good nodes are enough to choose from (`numFeasibleNodesToFind`): all of up to a hundred, a tenth of 5,000.
+fn enough(nodes: usize) -> usize {
+    const ALWAYS: usize = 100;
+    let percent = 50_usize.saturating_sub(nodes / 125).max(5);
+    if nodes < ALWAYS { nodes } else { (nodes * percent / 100).max(ALWAYS) }
 }
 
 /// `0/6 nodes are available: 3 Insufficient cpu, 3 node(s) …`

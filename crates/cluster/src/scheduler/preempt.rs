@@ -15,7 +15,6 @@ use crate::apiserver::registry::{Deletion, set_condition};
 use crate::cluster::Cluster;
 use crate::controllers::client::Severity;
 use crate::doc;
-use crate::labels;
 use crate::object::ObjectKey;
 use crate::time;
 use crate::value::{Text, Value};
@@ -106,8 +105,9 @@ fn victims(
     }
     // The most important, and among equals the oldest, are spared first; those that a budget protects before all others.
     lesser.sort_by_key(|(key, other)| (Reverse(priority(other)), other.created(), key.clone()));
-    let mut budgets = Budgets::of(cluster);
-    let (protected, free): (Vec<_>, Vec<_>) = lesser.into_iter().partition(|(key, other)| budgets.protect(key, other));
+    let mut budgets = Budgets::default();
+    let (protected, free): (Vec<_>, Vec<_>) =
+        lesser.into_iter().partition(|(key, other)| budgets.protect(cluster, key, other));
     let mut candidate = Candidate { node: name.clone(), victims: Vec::new(), violations: 0 };
     for (violates, list) in [(true, protected), (false, free)] {
         for (key, other) in list {
@@ -141,28 +141,21 @@ fn put_back(node: &mut Node, pod: &Value) {
     node.ports.extend(state::ports(pod));
 }
 
-/// What disruption budgets still allow.
-struct Budgets(Vec<(Value, i64)>);
+/// What disruption budgets still allow, as far as anyone has asked.
+#[derive(Default)]
+struct Budgets(BTreeMap<ObjectKey, i64>);
 
 impl Budgets {
-    fn of(cluster: &Cluster) -> Self {
-        let budgets = cluster.list("poddisruptionbudgets.policy", None).map(|(_, budget)| budget.clone());
-        Self(
-            budgets
-                .map(|budget| (budget.clone(), budget.at(&["status", "disruptionsAllowed"]).as_int().unwrap_or(0)))
-                .collect(),
-        )
-    }
-
     /// Counts a disruption of a pod; whether a budget would be overdrawn.
-    fn protect(&mut self, key: &ObjectKey, pod: &Value) -> bool {
+    fn protect(&mut self, cluster: &Cluster, key: &ObjectKey, pod: &Value) -> bool {
+        if pod.labels().is_empty() {
+            return false;
+        }
         let mut overdrawn = false;
-        for (budget, allowed) in &mut self.0 {
-            let covers = budget.namespace() == key.namespace
-                && !pod.labels().is_empty()
-                && labels::matches(budget.at(&["spec", "selector"]), pod.labels())
-                && budget.at(&["status", "disruptedPods"]).get(&key.name).is_none();
-            if covers {
+        for (name, budget) in cluster.selecting("poddisruptionbudgets.policy", &key.namespace, pod.labels()) {
+            if budget.at(&["status", "disruptedPods"]).get(&key.name).is_none() {
+                let stated = || budget.at(&["status", "disruptionsAllowed"]).as_int().unwrap_or(0);
+                let allowed = self.0.entry(name.clone()).or_insert_with(stated);
                 *allowed -= 1;
                 overdrawn |= *allowed < 0;
             }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::fit::Resources;
 use super::state::Node;
 use super::{affinity, fit, interpod, spread};
 use crate::cluster::Cluster;
@@ -19,7 +20,7 @@ const SPREAD: i64 = 2;
 const INTERPOD: i64 = 2;
 
 /// The nodes that score highest, in the order of their names.
-pub(super) fn best(cluster: &Cluster, pod: &Value, nodes: &[Arc<Node>]) -> Vec<Text> {
+pub(super) fn best(cluster: &Cluster, pod: &Value, request: &Resources, nodes: &[Arc<Node>]) -> Vec<Text> {
     if let [only] = nodes {
         return vec![Text::from(only.object.name())];
     }
@@ -30,7 +31,7 @@ pub(super) fn best(cluster: &Cluster, pod: &Value, nodes: &[Arc<Node>]) -> Vec<T
         .map(|node| {
             let weighed =
                 [(node.weighed.0 + cpu, node.allocatable.cpu), (node.weighed.1 + memory, node.allocatable.memory)];
-            fit::least_allocated(weighed) + balance(pod, node) + images(pod, nodes.len(), &node.object, &objects)
+            fit::least_allocated(weighed) + balance(request, node) + images(pod, nodes.len(), &node.object, &objects)
         })
         .collect();
     let mut add = |weight: i64, more: Vec<i64>| {
@@ -39,7 +40,11 @@ pub(super) fn best(cluster: &Cluster, pod: &Value, nodes: &[Arc<Node>]) -> Vec<T
         }
     };
     add(TAINTS, normalised(objects.iter().map(|node| unwelcome(pod, node)).collect(), true));
-    add(AFFINITY, normalised(objects.iter().map(|node| preference(pod, node)).collect(), false));
+    let preferred = ["spec", "affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution"];
+    let preferred = pod.at(&preferred).items();
+    if !preferred.is_empty() {
+        add(AFFINITY, normalised(objects.iter().map(|node| preference(preferred, node)).collect(), false));
+    }
     if let Some(crowding) = spread::crowding(cluster, pod, &objects) {
         add(SPREAD, uncrowded(&crowding));
     }
@@ -53,6 +58,9 @@ pub(super) fn best(cluster: &Cluster, pod: &Value, nodes: &[Arc<Node>]) -> Vec<T
 
 /// How many taints would rather not have the pod.
 fn unwelcome(pod: &Value, node: &Value) -> i64 {
+    if node.at(&["spec", "taints"]).is_empty() {
+        return 0;
+    }
     let matters = |toleration: &&Value| matches!(toleration.at(&["effect"]).str_or_empty(), "" | "PreferNoSchedule");
     let tolerations: Vec<&Value> = pod.at(&["spec", "tolerations"]).items().iter().filter(matters).collect();
     let taints = node.at(&["spec", "taints"]).items().iter();
@@ -63,9 +71,8 @@ fn unwelcome(pod: &Value, node: &Value) -> i64 {
 }
 
 /// The weights of the preferred terms that a node matches, added up.
-fn preference(pod: &Value, node: &Value) -> i64 {
-    let path = ["spec", "affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution"];
-    let terms = pod.at(&path).items().iter().filter(|term| {
+fn preference(terms: &[Value], node: &Value) -> i64 {
+    let terms = terms.iter().filter(|term| {
         let preference = term.at(&["preference"]);
         preference.is_empty() || affinity::term_selects(preference, node)
     });
@@ -73,8 +80,7 @@ fn preference(pod: &Value, node: &Value) -> i64 {
 }
 
 /// Balance looks at what is really asked for; a pod that asks for nothing changes none.
-fn balance(pod: &Value, node: &Node) -> i64 {
-    let request = fit::requests(pod);
+fn balance(request: &Resources, node: &Node) -> i64 {
     if request.cpu == 0 && request.memory == 0 {
         return 0;
     }

@@ -76,8 +76,8 @@ fn hard(cluster: &Cluster, pod: &Value, constraint: &Value, keys: &[&str], gone:
             domains.entry(Text::from(domain)).or_insert(0);
         }
     }
-    for (pod_key, other) in cluster.list("pods", Some(pod.namespace())) {
-        if gone.contains(pod_key) || !is_counted(other, &selector) {
+    for (pod_key, other) in cluster.selected(pod.namespace(), &selector) {
+        if gone.contains(pod_key) || !is_counted(other) {
             continue;
         }
         let Some(node) = cluster.scheduling.node(other.at(&["spec", "nodeName"]).str_or_empty()) else { continue };
@@ -94,9 +94,9 @@ fn hard(cluster: &Cluster, pod: &Value, constraint: &Value, keys: &[&str], gone:
     Constraint { key, skew_max, counts_itself: labels::matches(&selector, pod.labels()), domains, least }
 }
 
-/// Whether a placed pod counts under a constraint with this selector.
-fn is_counted(other: &Value, selector: &Value) -> bool {
-    !other.is_terminating() && super::state::takes_room(other) && labels::matches(selector, other.labels())
+/// Whether a pod counts that a constraint selects: it has a place and keeps it.
+fn is_counted(other: &Value) -> bool {
+    !other.is_terminating() && super::state::takes_room(other)
 }
 
 /// Whether the pods of a node count, by the constraint's policies.
@@ -144,28 +144,24 @@ pub(super) fn crowding(cluster: &Cluster, pod: &Value, nodes: &[&Value]) -> Opti
     for constraint in &soft {
         let key = constraint.at(&["topologyKey"]).str_or_empty();
         let selector = selector(pod, constraint);
-        let mut domains: BTreeMap<Text, i64> = BTreeMap::new();
-        for node in nodes {
-            if let Some(domain) = node.label(key) {
-                domains.entry(Text::from(domain)).or_insert(0);
-            }
-        }
-        for (_, other) in cluster.list("pods", Some(pod.namespace())) {
-            if !is_counted(other, &selector) {
+        let labels: Vec<Option<&str>> = nodes.iter().map(|node| node.label(key)).collect();
+        let mut domains: BTreeMap<&str, i64> = labels.iter().flatten().map(|domain| (*domain, 0)).collect();
+        for (_, other) in cluster.selected(pod.namespace(), &selector) {
+            if !is_counted(other) {
                 continue;
             }
             let node = cluster.scheduling.node(other.at(&["spec", "nodeName"]).str_or_empty());
-            if let Some(count) = node.and_then(|node| domains.get_mut(&Text::from(node.object.label(key)?))) {
+            if let Some(count) = node.and_then(|node| domains.get_mut(node.object.label(key)?)) {
                 *count += 1;
             }
         }
         #[expect(clippy::cast_precision_loss, reason = "as the real one computes it: in doubles")]
         let weight = ((domains.len() + 2) as f64).ln();
         let skew_max = constraint.at(&["maxSkew"]).as_int().unwrap_or(1);
-        for (node, crowd) in nodes.iter().zip(&mut crowding) {
-            match (node.label(key), crowd.as_mut()) {
+        for (domain, crowd) in labels.into_iter().zip(&mut crowding) {
+            match (domain, crowd.as_mut()) {
                 (Some(domain), Some(crowd)) => {
-                    let there = domains.get(&Text::from(domain)).copied().unwrap_or(0);
+                    let there = domains.get(domain).copied().unwrap_or(0);
                     #[expect(clippy::cast_precision_loss, reason = "as the real one computes it: in doubles")]
                     let there = there as f64 * weight + (skew_max - 1) as f64;
                     *crowd += there;
@@ -181,12 +177,9 @@ pub(super) fn crowding(cluster: &Cluster, pod: &Value, nodes: &[&Value]) -> Opti
 /// What the scheduler wishes for pods that say nothing: those of one service or controller apart, by host and by zone.
 fn by_default(cluster: &Cluster, pod: &Value) -> Vec<Value> {
     let mut wanted = doc!({});
-    for (_, service) in cluster.list("services", Some(pod.namespace())) {
-        let selector = service.at(&["spec", "selector"]);
-        if !selector.is_empty() && labels::matches_map(selector, pod.labels()) {
-            for (key, value) in selector.entries() {
-                wanted.set(&["matchLabels", key], value);
-            }
+    for (_, service) in cluster.selecting("services", pod.namespace(), pod.labels()) {
+        for (key, value) in service.at(&["spec", "selector"]).entries() {
+            wanted.set(&["matchLabels", key], value);
         }
     }
     if let Some(owner) = pod.controller() {

@@ -6,7 +6,8 @@
 //! It follows from the objects alone, but for the pauses after failures. Cloning is O(1).
 
 use std::cmp::Reverse;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use imbl::{OrdMap, OrdSet};
@@ -61,6 +62,10 @@ type Turn = (Reverse<i64>, u64, ObjectKey);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     nodes: OrdMap<Text, Arc<Node>>,
+    /// The names of all nodes in the order in which they are tried, made when first asked for and shared by all forks since.
+    order: Arc<OnceLock<Vec<Text>>>,
+    /// Where in that order the next pod begins.
+    turn: usize,
     /// How many of them have an object.
     count: usize,
     /// Placed pods with affinity or anti-affinity to other pods, by key.
@@ -83,6 +88,28 @@ impl State {
     /// All nodes that have an object.
     pub(super) fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.nodes.values().filter(|node| !node.object.is_null())
+    }
+
+    /// The nodes in the order in which a pod tries them: zone by zone in turn, from where the last pod stopped
+    /// (`nodeTree`, `nextStartNodeIndex`).
+    pub(super) fn in_turn(&self) -> impl Iterator<Item = &Arc<Node>> {
+        let order = self.order.get_or_init(|| self.by_zones());
+        let (done, rest) = order.split_at(if order.is_empty() { 0 } else { self.turn % order.len() });
+        rest.iter().chain(done).filter_map(|name| self.nodes.get(name)).filter(|node| !node.object.is_null())
+    }
+
+    /// The next pod begins so many nodes further.
+    pub(super) fn pass_on(&mut self, tried: usize) {
+        self.turn = (self.turn + tried) % self.count.max(1);
+    }
+
+    fn by_zones(&self) -> Vec<Text> {
+        let mut zones: BTreeMap<_, Vec<Text>> = BTreeMap::new();
+        for (name, node) in self.nodes.iter().filter(|(_, node)| !node.object.is_null()) {
+            zones.entry(zone(&node.object)).or_default().push(name.clone());
+        }
+        let longest = zones.values().map(Vec::len).max().unwrap_or(0);
+        (0..longest).flat_map(|at| zones.values().filter_map(move |names| names.get(at).cloned())).collect()
     }
 
     /// How many nodes there are.
@@ -211,6 +238,9 @@ impl State {
     /// Takes in a write of a node.
     pub(crate) fn node_changed(&mut self, name: &Text, before: Option<&Value>, after: Option<&Value>) {
         self.count = self.count + usize::from(after.is_some()) - usize::from(before.is_some()).min(self.count);
+        if before.map(zone) != after.map(zone) {
+            self.order = Arc::default();
+        }
         let Some(after) = after else {
             let empty = self.nodes.get(name).is_none_or(|node| node.pods == 0);
             if empty {
@@ -310,6 +340,11 @@ impl State {
         self.turns.insert(key.clone(), turn.clone());
         self.ready.insert(turn);
     }
+}
+
+/// Where a node stands.
+fn zone(node: &Value) -> (Option<&str>, Option<&str>) {
+    (node.label("topology.kubernetes.io/region"), node.label("topology.kubernetes.io/zone"))
 }
 
 fn has_room(node: &Node, request: &Resources) -> bool {
