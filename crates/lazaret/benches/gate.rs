@@ -10,10 +10,12 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use cluster::Cluster;
+use model::AgentId;
 use serde_json::{Value, json};
 
 use support::client::{Connection, MERGE};
-use support::production::deployment;
+use support::production::{deployment, service};
 use support::{Client, Folder, Gate, Production};
 
 /// How often a read is timed, and a write.
@@ -21,6 +23,8 @@ const READS: usize = 1000;
 const WRITES: usize = 100;
 /// Direct and through the gate take turns of so many requests, so that what else the machine does meets both.
 const TURN: usize = 50;
+/// How often a verdict alone is timed.
+const VERDICTS: usize = 500;
 /// How many clients change things at once, and for how long.
 const CROWDS: [usize; 3] = [1, 16, 64];
 const CROWD_TIME: Duration = Duration::from_secs(8);
@@ -103,6 +107,7 @@ async fn main() {
     let crowd = CROWDS.into_iter().max().unwrap_or(1);
     let mut objects = vec![json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})];
     objects.extend(["read", "direct", "gate"].map(|name| deployment(name, 2)));
+    objects.extend([deployment("served", 3), service("served")]);
     objects.extend((0..20).map(|number| {
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("s-{number}"), "namespace": "shop"},
             "stringData": {"user": "root", "password": format!("hunter{number}")}})
@@ -163,12 +168,78 @@ async fn main() {
         );
     }
 
-    // A dry run is settled without a simulation.
-    let mut asker = Runner::of(gate.client(&gate.agent("asker").token)).await;
-    for _ in 0..TURN {
-        asker.time("PATCH", &(path("read") + "?dryRun=All"), &json!({"spec": {"replicas": 3}})).await;
-    }
     tiers(&gate.ask(&["journal", "export"]).unwrap());
+    alone(production.cluster()).await;
+}
+
+/// How long a verdict takes by itself, on the same cluster, by what is asked and the tier that decides it. The journal does
+/// not keep reads, and what it keeps of writes is in the table before.
+async fn alone(cluster: Cluster) {
+    let gate = offline::gate(cluster);
+    let agent = AgentId::from("asker");
+    println!("\n{:34} {:>9}  {:>9}  tier", "a verdict alone", "p50", "p99");
+    let scale = |replicas: u64| json!({"spec": {"replicas": replicas}});
+    for (what, method, target, body) in [
+        ("get a Deployment", "GET", path("read"), Value::Null),
+        ("list Secrets", "GET", "/api/v1/namespaces/shop/secrets".to_owned(), Value::Null),
+        ("exec into a pod", "POST", "/api/v1/namespaces/shop/pods/x/exec?command=sh".to_owned(), Value::Null),
+        ("dry run of a scale", "PATCH", path("read") + "?dryRun=All", scale(3)),
+        ("annotate a Deployment", "PATCH", path("read"), json!({"metadata": {"annotations": {"note": "a"}}})),
+        ("scale up by one", "PATCH", path("read"), scale(3)),
+        ("scale down by one", "PATCH", path("read"), scale(1)),
+        ("change an image", "PATCH", path("read"), offline::image("read", "nginx:2")),
+        ("scale to zero", "PATCH", path("served"), scale(0)),
+    ] {
+        let mut times = Times::default();
+        let mut decided = String::new();
+        for _ in 0..VERDICTS {
+            let asked = offline::asked(&gate, method, &target, &body);
+            let begin = Instant::now();
+            let case = gate::examine(&gate, &agent, asked).await.unwrap();
+            times.0.push(u64::try_from(begin.elapsed().as_micros()).unwrap());
+            let ruling = case.ruling();
+            decided = format!("{}, {}", ruling.tier, ruling.verdict);
+        }
+        println!("{what:34} {:>6} µs  {:>6} µs  {decided}", times.at(500), times.at(990));
+    }
+}
+
+/// A gate in this process, with nothing behind it but a cluster.
+mod offline {
+    use std::sync::Arc;
+
+    use cluster::Cluster;
+    use gate::{Gate, Journal, Parts, Settings, TokioHost, Vault};
+    use serde_json::{Value, json};
+    use target_kubernetes::decode::{self, Asked};
+    use target_kubernetes::mask::Mask;
+    use target_kubernetes::message::Received;
+    use target_kubernetes::standalone::Standalone;
+
+    pub(super) fn gate(cluster: Cluster) -> Arc<Gate<Standalone>> {
+        Gate::new(Parts {
+            target: Standalone::new("production".into(), cluster, Mask::new().unwrap()),
+            policies: policies::builtin(),
+            journal: Journal::in_memory(3_600_000).unwrap(),
+            vault: Vault::in_memory().unwrap(),
+            host: Arc::new(TokioHost::current().unwrap()),
+            settings: Settings { patience_ms: 0, ..Settings::default() },
+            probe: None,
+        })
+    }
+
+    pub(super) fn asked(gate: &Gate<Standalone>, method: &str, target: &str, body: &Value) -> Asked {
+        let request = http::Request::builder().method(method).uri(target).header("content-type", super::MERGE);
+        let head = request.body(()).unwrap().into_parts().0;
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        decode::decode(&gate.target().schema(), &Received { head, body: body.into() }).unwrap()
+    }
+
+    pub(super) fn image(name: &str, image: &str) -> Value {
+        let requests = json!({"cpu": "100m", "memory": "64Mi"});
+        let container = json!({"name": "main", "image": image, "resources": {"requests": requests}});
+        json!({"metadata": {"name": name}, "spec": {"template": {"spec": {"containers": [container]}}}})
+    }
 }
 
 /// Each client scales a Deployment of its own up and down for a while: changes a second, and what else was answered.

@@ -185,7 +185,8 @@ pub fn deployment(name: &str, replicas: u32) -> Value {
     })
 }
 
-fn service(name: &str) -> Value {
+/// A Service in the shop before the pods of a Deployment.
+pub fn service(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "shop"},
         "spec": {"selector": {"app": name}, "ports": [{"port": 80}]},
