@@ -13,12 +13,14 @@
 //! | `commit` | a call in production, on condition that it is what the twin was |
 //! | `describe` | a call in words that fit every target |
 //! | `twin`, `effect/` | a call on a fork, and what came of it |
+//! | `bound/` | what a call would lead to at the worst, with no controller asked |
 //! | `observe` | what became of it in production |
 //! | `sync/` | the twin of production, kept by list and watch |
 //! | `serve/` | a cluster as a live API: the demo's production, branches, `lazaret twin serve` |
 //! | `snapshot` | files of objects |
 //! | `listen`, `tls`, `message`, `kubeconfig` | what all listeners share: connections, certificates, bodies, files for clients |
 
+mod bound;
 pub mod commit;
 pub mod decode;
 mod describe;

@@ -12,6 +12,7 @@ use cluster::{Cluster, ObjectKey};
 use gate::{SimulateError, Stop};
 use model::{Effect, Footprint, ObjectRef, Prediction};
 
+use crate::bound::bound;
 use crate::decode::Asked;
 use crate::describe;
 use crate::effect::{self, Ledger, Run};
@@ -94,11 +95,10 @@ impl gate::Twin for ClusterTwin {
     fn bound(&mut self, asked: &Asked) -> Option<Prediction> {
         let call = &asked.call;
         // Asked to store nothing, or asked a question: no object changes, whatever the cluster is like.
-        (call.options.dry_run || describe::access(call) == model::Access::Read).then(|| Prediction {
-            effect: Effect::none(),
-            footprint: Footprint::default(),
-            pins: BTreeMap::new(),
-        })
+        if call.options.dry_run || describe::access(call) == model::Access::Read {
+            return Some(Prediction::nothing());
+        }
+        bound(&self.cluster, call, &self.user, self.horizon)
     }
 
     fn apply(&mut self, asked: &Asked, stop: &Stop) -> Result<Prediction, SimulateError> {
@@ -107,7 +107,7 @@ impl gate::Twin for ClusterTwin {
 }
 
 /// The versions of what the call names: production must still have them when it is sent.
-fn pins(cluster: &Cluster, named: &BTreeSet<ObjectKey>) -> BTreeMap<ObjectRef, String> {
+pub(crate) fn pins(cluster: &Cluster, named: &BTreeSet<ObjectKey>) -> BTreeMap<ObjectRef, String> {
     let versions = named.iter().filter_map(|key| Some((key, cluster.get(key)?.resource_version())));
     versions
         .filter(|(_, version)| !version.is_empty())
@@ -117,7 +117,7 @@ fn pins(cluster: &Cluster, named: &BTreeSet<ObjectKey>) -> BTreeMap<ObjectRef, S
 
 /// What the run read and changed. Controllers' work depends on what they looked at; a pod that finds a place takes it from
 /// others; a service's floor is shared by all that stand behind it.
-fn footprint<'a>(
+pub(crate) fn footprint<'a>(
     run: &Run<'_>,
     call: &Call,
     effect: &Effect,

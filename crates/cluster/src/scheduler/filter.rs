@@ -44,6 +44,11 @@ impl<'a> Filter<'a> {
         })
     }
 
+    /// Whether other pods matter only by what they take.
+    pub(super) fn is_about_sums(&self) -> bool {
+        self.spread.is_empty() && self.interpod.concerns_nobody()
+    }
+
     /// Why this node does not take the pod; none if it does. Pods that were promised a place on it count.
     pub(super) fn refusal(&self, cluster: &Cluster, node: &Node) -> Option<Refusal> {
         if cluster.scheduling.has_nominated() {

@@ -62,12 +62,12 @@ impl Resources {
     }
 
     /// By name, for messages and scores.
-    fn each(&self) -> impl Iterator<Item = (&str, i64)> {
+    pub(super) fn each(&self) -> impl Iterator<Item = (&str, i64)> {
         let own = [("cpu", self.cpu), ("memory", self.memory), ("ephemeral-storage", self.storage)];
         own.into_iter().chain(self.others.iter().map(|(name, amount)| (name.as_str(), *amount)))
     }
 
-    fn named(&self, name: &str) -> i64 {
+    pub(super) fn named(&self, name: &str) -> i64 {
         self.each().find(|(have, _)| *have == name).map_or(0, |(_, amount)| amount)
     }
 }

@@ -70,6 +70,11 @@ impl Interpod {
         interpod
     }
 
+    /// Whether it asks for no neighbours, and no neighbour wants it away.
+    pub(super) fn concerns_nobody(&self) -> bool {
+        self.near.is_empty() && self.far_domains.is_empty() && self.unwelcome_domains.is_empty()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         !self.is_particular
     }

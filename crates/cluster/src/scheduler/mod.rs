@@ -10,6 +10,7 @@
 //! | `request`, `fit`, `affinity`, `spread`, `interpod`, `volumes` | the plugins: resources; selectors and taints; topology; other pods; claims |
 //! | `score` | how good a node is for a pod |
 //! | `preempt` | who would have to go |
+//! | `room` | whether more pods would find a place, without looking for one |
 //!
 //! Where nodes score equal the real scheduler picks one at random; we pick by the cluster's seed.
 
@@ -19,6 +20,7 @@ mod fit;
 mod interpod;
 mod preempt;
 pub mod request;
+mod room;
 mod score;
 mod spread;
 mod state;

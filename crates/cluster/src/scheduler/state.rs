@@ -363,7 +363,7 @@ fn waits(pod: &Value) -> bool {
 }
 
 /// Whether a pod is not to be scheduled yet.
-fn is_gated(pod: &Value) -> bool {
+pub(super) fn is_gated(pod: &Value) -> bool {
     !pod.at(&["spec", "schedulingGates"]).is_empty()
 }
 

@@ -103,7 +103,7 @@ fn services(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) {
 }
 
 /// How many of a service's pods its disruption budgets let go at once; none if some pod has no budget.
-fn budget_allows(cluster: &Cluster, key: &ObjectKey, service: &Value) -> u64 {
+pub(crate) fn budget_allows(cluster: &Cluster, key: &ObjectKey, service: &Value) -> u64 {
     let selector = service.at(&["spec", "selector"]);
     if selector.is_empty() {
         return 0;
@@ -120,7 +120,7 @@ fn budget_allows(cluster: &Cluster, key: &ObjectKey, service: &Value) -> u64 {
 }
 
 /// What a service gets and what one of its endpoints serves, if its annotations say so.
-pub(super) fn load(service: &Value) -> Option<Load> {
+pub(crate) fn load(service: &Value) -> Option<Load> {
     let number = |key| service.annotation(key).and_then(|text| text.parse::<f64>().ok()).map(Decimal::from_f64);
     let gets = number(GETS)?;
     let each = number(SERVES).map_or_else(Range::unknown, Range::exact);

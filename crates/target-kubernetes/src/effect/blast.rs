@@ -13,7 +13,7 @@ use super::ledger::Ledger;
 const DERIVED: &[&str] = &["Pod", "EndpointSlice", "Endpoints", "ReplicaSet", "ControllerRevision"];
 
 /// Fills in the blast radius.
-pub(super) fn read(ledger: &Ledger<'_>, objects: &Objects, forecast: &mut Forecast) {
+pub(crate) fn read(ledger: &Ledger<'_>, objects: &Objects, forecast: &mut Forecast) {
     let counted = || objects.touched.iter().filter(|(object, _)| !DERIVED.contains(&object.kind.as_str()));
     let mut namespaces: BTreeSet<&str> = objects.namespaces();
     let mut nodes = 0;

@@ -138,7 +138,7 @@ fn is_idle(cluster: &Cluster, node: &Value) -> bool {
 
 /// Whose interchangeable replica an object is. Pods of a ReplicaSet, DaemonSet or Job stand in for each other; those of a
 /// StatefulSet have names and volumes of their own, and do not.
-fn replica_of(object: &Value) -> Option<ObjectRef> {
+pub(crate) fn replica_of(object: &Value) -> Option<ObjectRef> {
     let owner = object.controller()?;
     let interchangeable = match object.kind() {
         "Pod" => owner.kind() != "StatefulSet",
@@ -149,7 +149,7 @@ fn replica_of(object: &Value) -> Option<ObjectRef> {
 }
 
 /// An object without what every write changes, and without its status, which only says what the rest led to.
-fn meaning(object: &Value) -> Value {
+pub(crate) fn meaning(object: &Value) -> Value {
     let mut shown = object.clone();
     shown.remove(&["status"]);
     if let Some(metadata) = shown.find_mut(&["metadata"]).and_then(Value::as_object_mut) {

@@ -23,18 +23,18 @@
 //! | `blast` | how much of the whole is touched |
 
 pub(crate) mod availability;
-mod blast;
+pub(crate) mod blast;
 pub(crate) mod data;
 mod definitions;
 mod guards;
 mod hazards;
-mod ledger;
-mod privilege;
+pub(crate) mod ledger;
+pub(crate) mod privilege;
 mod programs;
 mod reach;
 mod routing;
 pub(crate) mod templates;
-mod upkeep;
+pub(crate) mod upkeep;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -131,7 +131,7 @@ fn is_sweeping(verb: &str, group: &str, resource: &str, everywhere: bool) -> boo
 }
 
 /// What a pod may do to the node it runs on, beyond its containers. Named by its owner, if it has one.
-fn on_the_node(pod: &Value) -> Vec<Privilege> {
+pub(crate) fn on_the_node(pod: &Value) -> Vec<Privilege> {
     let spec = pod.at(&["spec"]);
     let mut can = BTreeSet::new();
     for field in ["hostNetwork", "hostPID", "hostIPC"] {

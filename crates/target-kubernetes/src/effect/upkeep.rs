@@ -300,7 +300,7 @@ fn refusal_before(cluster: &Cluster, key: &ObjectKey) -> Option<String> {
 /// What the API server would answer to a replacement of one of a workload's pods, if it would refuse it.
 ///
 /// The lost pod no longer counts when its like is made, so it fits a quota exactly if the quota is not overdrawn.
-fn refusal(cluster: &Cluster, key: &ObjectKey, template: &Value) -> Option<String> {
+pub(crate) fn refusal(cluster: &Cluster, key: &ObjectKey, template: &Value) -> Option<String> {
     let mut fork = cluster.clone();
     let quotas: Vec<(ObjectKey, Value)> = cluster
         .list("resourcequotas", Some(&key.namespace))
