@@ -5,7 +5,7 @@
 
 use super::client::Client;
 use super::{Controller, Next};
-use crate::apiserver::registry::definitions::{CLEANUP, RESOURCE};
+use crate::apiserver::registry::definitions::{CLEANUP, RESOURCE, conflict};
 use crate::apiserver::registry::{Deletion, set_condition};
 use crate::cluster::{Change, Cluster};
 use crate::doc;
@@ -26,6 +26,11 @@ impl Controller for Definitions {
     fn notice(&self, cluster: &Cluster, change: &Change, look: &mut dyn FnMut(ObjectKey)) {
         if change.key.is(RESOURCE) {
             look(change.key.clone());
+            // What one gives up, another may have waited for.
+            let refused = |(_, other): &(&ObjectKey, &Value)| {
+                other.condition("NamesAccepted").is_some_and(|condition| *condition.at(&["status"]) == "False")
+            };
+            cluster.list(RESOURCE, None).filter(refused).for_each(|(key, _)| look(key.clone()));
         } else if change.after.is_none() {
             // A definition's name is the resource of its objects: it may have waited for this one to go.
             let definition = ObjectKey::new(RESOURCE, "", change.key.resource.clone());
@@ -48,28 +53,37 @@ impl Controller for Definitions {
 
 fn establish(cluster: &mut Cluster, key: &ObjectKey, definition: &Value) {
     let names = definition.at(&["spec", "names"]);
-    if definition.at(&["status", "acceptedNames"]) == names && definition.condition_is_true("Established") {
-        return;
-    }
+    let established = definition.condition_is_true("Established");
+    let conflict = conflict(cluster, definition);
+    let accepted = match &conflict {
+        None => doc!({
+            "type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found",
+        }),
+        Some((reason, message)) => doc!({
+            "type": "NamesAccepted", "status": "False", "reason": (*reason), "message": (message),
+        }),
+    };
+    // What is served once stays so, whatever its names become.
+    let serves = match &conflict {
+        Some(_) if established => definition.condition("Established").cloned().unwrap_or_default(),
+        None => doc!({
+            "type": "Established", "status": "True", "reason": "InitialNamesAccepted",
+            "message": "the initial names have been accepted",
+        }),
+        Some(_) => doc!({
+            "type": "Established", "status": "False", "reason": "NotAccepted", "message": "not all names are accepted",
+        }),
+    };
     let now = time::format(cluster.now());
-    let _ = CLIENT.update_status(cluster, key, |object| {
-        object.set(&["status", "acceptedNames"], names);
-        set_condition(
-            object,
-            &now,
-            doc!({
-                "type": "NamesAccepted", "status": "True", "reason": "NoConflicts", "message": "no conflicts found",
-            }),
-        );
-        set_condition(
-            object,
-            &now,
-            doc!({
-                "type": "Established", "status": "True", "reason": "InitialNamesAccepted",
-                "message": "the initial names have been accepted",
-            }),
-        );
-    });
+    let mut wanted = definition.clone();
+    if conflict.is_none() {
+        wanted.set(&["status", "acceptedNames"], names);
+    }
+    set_condition(&mut wanted, &now, accepted);
+    set_condition(&mut wanted, &now, serves);
+    if wanted != *definition {
+        let _ = CLIENT.update_status(cluster, key, |object| object.set(&["status"], wanted.at(&["status"])));
+    }
 }
 
 fn empty(cluster: &mut Cluster, key: &ObjectKey, definition: &Value) {

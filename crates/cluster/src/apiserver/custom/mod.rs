@@ -22,6 +22,8 @@ mod rules;
 mod tests;
 pub(super) mod typed;
 
+use cel::{CompileError, Program};
+
 use super::registry::definitions::RESOURCE;
 use super::status::Cause;
 use crate::cluster::Cluster;
@@ -43,6 +45,11 @@ pub(super) fn schema(cluster: &Cluster, resource: &str, api_version: &str) -> Op
 /// Fills in what a schema says of fields that are not there, and takes away nulls that it does not allow.
 pub(super) fn fill(schema: &Value, object: &mut Value) {
     defaults::fill(schema, object);
+}
+
+/// A rule's expression in one of its fields, that can be evaluated; none if there is nothing in it.
+pub(super) fn compile(schema: &Value, rule: &Value, field: &str, top: bool) -> Option<Result<Program, CompileError>> {
+    rules::compile(schema, rule, field, top)
 }
 
 /// What is wrong with an object. What is as it was before is not looked at again.

@@ -43,9 +43,9 @@ pub(super) fn env(schema: &Value, top: bool, old_is_optional: bool) -> Option<En
     Some(Env::new().with("self", ty).with("oldSelf", old))
 }
 
-/// A rule that can be evaluated; none if there is nothing in it.
-pub(super) fn compile(schema: &Value, rule: &Value, top: bool) -> Option<Result<Program, CompileError>> {
-    let text = rule.at(&["rule"]).str_or_empty();
+/// A rule's expression in one of its fields, that can be evaluated; none if there is nothing in it.
+pub(super) fn compile(schema: &Value, rule: &Value, field: &str, top: bool) -> Option<Result<Program, CompileError>> {
+    let text = rule.at(&[field]).str_or_empty();
     let env = env(schema, top, rule.at(&["optionalOldSelf"]).is_true())?;
     (!text.trim().is_empty()).then(|| env.compile(text))
 }
@@ -100,7 +100,7 @@ impl Run {
 
     fn rule(&mut self, schema: &Value, rule: &Value, value: &Value, old: Option<&Value>, path: &str, top: bool) {
         let Some(left) = self.left else { return };
-        let program = match compile(schema, rule, top) {
+        let program = match compile(schema, rule, "rule", top) {
             None => return,
             Some(Ok(program)) => program,
             Some(Err(error)) => return self.failed(schema, path, &format!("rule compile error: {error}")),
@@ -164,8 +164,7 @@ impl Run {
         let expression = rule.at(&["messageExpression"]).str_or_empty();
         if !expression.is_empty()
             && let Some(left) = self.left
-            && let Some(env) = env(schema, top, rule.at(&["optionalOldSelf"]).is_true())
-            && let Ok(program) = env.compile(expression)
+            && let Some(Ok(program)) = compile(schema, rule, "messageExpression", top)
         {
             let mut meter = Meter::new(PER_CALL.min(left));
             let made = program.eval(variables, &mut meter);

@@ -54,6 +54,11 @@ impl<'v> At<'v> {
         entries.map(move |(key, value)| (key, At { path: format!("{path}[{key}]"), value }))
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Whether nothing stands here.
     pub(super) fn is_absent(&self) -> bool {
         self.value.is_null()

@@ -16,6 +16,7 @@
 //! | `service`, `network` | what reaches them |
 //! | `storage`, `data` | what they keep and read |
 //! | `status` | what is said of all these, by whoever may |
+//! | `definition`, `structure` | definitions of custom resources and their schemas |
 //! | `policy` | admission policies and their bindings |
 //! | `cluster` | who may do what, how much and when; nodes, namespaces, leases |
 
@@ -23,6 +24,7 @@ mod autoscaler;
 mod cluster;
 mod container;
 mod data;
+mod definition;
 mod faults;
 mod job;
 mod metadata;
@@ -35,6 +37,7 @@ mod selectors;
 mod service;
 mod status;
 mod storage;
+mod structure;
 #[cfg(test)]
 mod tests;
 mod volume;
@@ -136,6 +139,7 @@ fn kind(resource: &str, root: &At<'_>, faults: &mut Faults) {
         "runtimeclasses.node.k8s.io" => cluster::runtime_class(root, faults),
         "leases.coordination.k8s.io" => cluster::lease(root, faults),
         "nodes" => cluster::node(root, faults),
+        "customresourcedefinitions.apiextensions.k8s.io" => definition::check(root, faults),
         "validatingadmissionpolicies.admissionregistration.k8s.io" => policy::validating(root, faults),
         "validatingadmissionpolicybindings.admissionregistration.k8s.io" => policy::binding(root, true, faults),
         "mutatingadmissionpolicies.admissionregistration.k8s.io" => policy::mutating(root, faults),
@@ -164,6 +168,7 @@ fn change(resource: &str, root: &At<'_>, old: &Value, faults: &mut Faults) {
                 faults.unchanged(&root.field(field), old.at(&[field]));
             }
         }
+        "customresourcedefinitions.apiextensions.k8s.io" => definition::update(root, old, faults),
         "csidrivers.storage.k8s.io" => storage::driver_update(root, old, faults),
         "rolebindings.rbac.authorization.k8s.io" | "clusterrolebindings.rbac.authorization.k8s.io" => {
             cluster::binding_update(root, old, faults);

@@ -5,6 +5,9 @@
 
 use std::net::IpAddr;
 
+const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an \
+     alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for \
+     validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 const SUBDOMAIN: &str = r"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const WILDCARD: &str = r"a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used for validation is '\*\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
@@ -41,6 +44,15 @@ pub(super) fn label(text: &str) -> Vec<String> {
     if !is_label(text) {
         // What would be a subdomain is told what it has too much of.
         why.push(if is_subdomain(text) { "must not contain dots".to_owned() } else { LABEL.to_owned() });
+    }
+    why
+}
+
+/// `my-name`, and no digit at its beginning.
+pub(super) fn label_1035(text: &str) -> Vec<String> {
+    let mut why = longest(text, 63);
+    if !is_label(text) || text.starts_with(|first: char| first.is_ascii_digit()) {
+        why.push(LABEL_1035.to_owned());
     }
     why
 }
