@@ -271,3 +271,21 @@ fn a_token_is_bound_to_what_is_there_and_lives_ten_minutes_at_least() {
     }
     api.ok("POST", path, &doc!({"spec": {"expirationSeconds": 600}}));
 }
+
+#[test]
+fn whoever_asks_for_a_certificate_is_named_as_who_asks() {
+    let mut api = Api::new();
+    let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    let pem = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K";
+    let made = api.ok(
+        "POST",
+        path,
+        &doc!({"metadata": {"name": "c"}, "spec": {
+            "request": (pem), "signerName": "example.com/serving", "usages": ["client auth"], "username": "somebody",
+        }}),
+    );
+    assert_eq!(made.at(&["spec", "username"]), &Value::from("kubernetes-admin"));
+    let mut other = made.clone();
+    other.set(&["spec", "usages"], doc!(["server auth"]));
+    assert_eq!(api.ok("PUT", &format!("{path}/c"), &other).at(&["spec"]), made.at(&["spec"]));
+}

@@ -302,7 +302,8 @@ pub(super) fn patched(
     let refuse = |why: String| {
         let seen = match kind {
             PatchType::Strategic => Value::from(patch::go_map(&call.body)),
-            _ => Value::from(patched.to_json()),
+            PatchType::Json => Value::from(fields::as_go_writes(ty, &patched, &patch::opened(&call.body))),
+            _ => Value::from(fields::as_go_writes(ty, &patched, &call.body)),
         };
         Status::invalid("", "", "", &[Cause::invalid("patch", seen, &why)])
     };

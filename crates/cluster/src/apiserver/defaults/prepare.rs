@@ -74,6 +74,8 @@ pub(in crate::apiserver) fn prepare_update(resource: &str, object: &mut Value, o
             }
         }
         "nodes" => drop(object, old, NODE_GATED),
+        // What was asked to be signed, and by whom, stays.
+        "certificatesigningrequests.certificates.k8s.io" => object.set(&["spec"], old.at(&["spec"]).clone()),
         "leases.coordination.k8s.io" => drop(object, old, LEASE_GATED),
         _ => {}
     }

@@ -10,13 +10,14 @@
 //! | `decode` | how Go reads it: the first mismatch, every stranger, every repetition |
 //! | `restore` | how a strategic merge patch's result is read, which is not the same |
 //! | `scalars` | text that is no time, no amount, no base64 |
-//! | `names` | what Go calls its types |
+//! | `names`, `order` | what Go calls its types, and in which order it writes their fields |
 //!
 //! A mismatch refuses a document. Strangers and repetitions are a matter of `fieldValidation`: refused, told of, or
 //! passed over; in any case they are not kept.
 
 mod decode;
 mod names;
+mod order;
 mod restore;
 mod scalars;
 mod sent;
@@ -27,6 +28,7 @@ mod tests;
 use super::call::FieldValidation;
 use crate::schema::Type;
 use crate::value::Value;
+pub(super) use order::as_go_writes;
 pub(super) use restore::restore;
 pub(super) use sent::Sent;
 

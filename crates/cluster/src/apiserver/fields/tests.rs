@@ -206,3 +206,21 @@ fn the_result_of_a_strategic_patch_is_read_in_words_of_its_own() {
     let read = restore(ty, &doc!({"zzz": 1, "spec": {"yyy": 1}})).unwrap();
     assert_eq!(read.faults, [r#"unknown field "spec.yyy""#, r#"unknown field "zzz""#]);
 }
+
+#[test]
+fn a_refused_document_is_shown_in_gos_order_but_where_it_was_merged() {
+    let schema = Schema::default();
+    let ty = schema.resource("apps", "v1", "deployments").unwrap().ty();
+    let value = doc!({"metadata": {"uid": "u", "name": "a", "labels": {"b": "", "a": ""}}, "kind": "Deployment", "spec": {
+        "template": {"spec": {"containers": [{"image": "i", "name": "c"}]}}, "replicas": "3", "selector": {},
+    }});
+    let shown = |merged: Value| as_go_writes(ty, &value, &merged);
+    assert_eq!(
+        shown(doc!({"spec": {"replicas": "3"}})),
+        r#"{"kind":"Deployment","metadata":{"name":"a","uid":"u","labels":{"a":"","b":""}},"spec":{"replicas":"3","selector":{},"template":{"spec":{"containers":[{"name":"c","image":"i"}]}}}}"#
+    );
+    assert_eq!(
+        shown(doc!({"spec": {"template": {"spec": {"containers": {"0": {}}}}}})),
+        r#"{"kind":"Deployment","metadata":{"name":"a","uid":"u","labels":{"a":"","b":""}},"spec":{"replicas":"3","selector":{},"template":{"spec":{"containers":[{"image":"i","name":"c"}]}}}}"#
+    );
+}

@@ -8,7 +8,7 @@
 //! never hears.
 
 use super::Status;
-use crate::value::{List, Value};
+use crate::value::{List, Map, Value};
 
 /// As many operations as the API server takes in one patch.
 const OPERATIONS_MAX: usize = 10_000;
@@ -57,7 +57,7 @@ fn perform(document: &mut Value, operation: &Value) -> Option<()> {
 
 /// What holds the last part of a pointer, and that part. The whole document is held by nothing.
 fn holder<'v>(document: &'v mut Value, path: &str) -> Option<(&'v mut Value, String)> {
-    let mut parts = path.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~"));
+    let mut parts = path.split('/').skip(1).map(unescape);
     let mut last = parts.next()?;
     let mut value = document;
     for part in parts {
@@ -131,4 +131,29 @@ fn remove(document: &mut Value, path: &str) -> Option<Value> {
         }
         (map, last) => map.object().remove(&last),
     }
+}
+
+/// The maps and lists that a patch takes apart, as maps of maps: its pointers, without what they point at.
+pub(in crate::apiserver) fn opened(patch: &Value) -> Value {
+    let mut opened = Value::Object(Map::default());
+    let pointers = patch
+        .items()
+        .iter()
+        .flat_map(|operation| ["path", "from"].map(|member| operation.at(&[member]).str_or_empty()));
+    for pointer in pointers {
+        let mut place = &mut opened;
+        let mut parts = pointer.split('/').skip(1).map(unescape).peekable();
+        while let Some(part) = parts.next() {
+            if parts.peek().is_some() {
+                place = place.object().entry(&part);
+                place.object();
+            }
+        }
+    }
+    opened
+}
+
+/// A part of a pointer as it is meant.
+fn unescape(part: &str) -> String {
+    part.replace("~1", "/").replace("~0", "~")
 }

@@ -16,6 +16,7 @@ mod tests;
 use super::{PatchType, Status};
 use crate::schema::Type;
 use crate::value::Value;
+pub(super) use json::opened;
 pub(super) use strategic::go_map;
 
 /// Applies a patch of any type but server-side apply.

@@ -107,6 +107,9 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     if strategy.begins_with_a_generation() {
         object.set(&["metadata", "generation"], 1);
     }
+    if resource == "certificatesigningrequests.certificates.k8s.io" {
+        ask_as(&writer.user, &mut object);
+    }
     defaults::apply(resource, &mut object);
     let schema = custom::schema(cluster, resource, &writer.version);
     if let Some(schema) = &schema {
@@ -136,6 +139,21 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     }
     admission::validate(cluster, write, &object)?;
     Ok(store(cluster, &key, object, writer))
+}
+
+/// Whoever asks for a certificate is who the request says asks, whatever it says.
+fn ask_as(user: &crate::apiserver::User, request: &mut Value) {
+    for field in ["username", "uid", "groups", "extra"] {
+        request.remove(&["spec", field]);
+    }
+    request.set(&["spec", "username"], &user.name);
+    if !user.uid.is_empty() {
+        request.set(&["spec", "uid"], &user.uid);
+    }
+    request.set(&["spec", "groups"], user.groups.iter().map(String::as_str).collect::<Value>());
+    for (key, values) in &user.extra {
+        request.set(&["spec", "extra", key], values.iter().map(String::as_str).collect::<Value>());
+    }
 }
 
 /// What a client that made an object should be told of it.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::faults::{At, Faults, quote};
 use super::selectors::label_selector;
-use super::{names, pod};
+use super::{internal, names, pod};
 use crate::labels::matches;
 use crate::value::Value;
 
@@ -24,7 +24,12 @@ pub(super) fn job(root: &At<'_>, faults: &mut Faults) {
             faults.invalid(&selector, "`selector` not auto-generated");
         }
     }
-    body(&spec, faults);
+    job_spec(&spec, faults);
+}
+
+fn job_spec(spec: &At<'_>, faults: &mut Faults) {
+    body(spec, faults);
+    let selector = spec.field("selector");
     if selector.is_absent() {
         faults.required(&selector, "");
     } else {
@@ -112,6 +117,8 @@ fn failure_policy(at: &At<'_>, faults: &mut Faults) {
 /// What may not change in a Job.
 pub(super) fn job_update(root: &At<'_>, old: &Value, faults: &mut Faults) {
     let (spec, was) = (root.field("spec"), old.at(&["spec"]));
+    // The real server looks at the whole again before it compares.
+    job_spec(&spec, faults);
     let completions = spec.field("completions");
     let elastic =
         spec.field("completionMode").text() == "Indexed" && completions.value == spec.field("parallelism").value;
@@ -132,7 +139,8 @@ pub(super) fn job_update(root: &At<'_>, old: &Value, faults: &mut Faults) {
     };
     let template = spec.field("template");
     if fixed(template.value) != fixed(was.at(&["template"])) {
-        faults.invalid(&template.field("spec"), "field is immutable");
+        let shown = internal::pod_spec(template.value.at(&["spec"]));
+        faults.invalid_as(&template.field("spec"), &shown, "field is immutable");
     }
     for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
         faults.unchanged(&spec.field(field), was.at(&[field]));

@@ -25,6 +25,7 @@ const CHECKED_AS_NEW: &[&str] = &[
     "configmaps",
     "endpoints",
     "endpointslices.discovery.k8s.io",
+    "jobs.batch",
     "limitranges",
     "nodes",
     "persistentvolumeclaims",
@@ -65,6 +66,10 @@ pub(super) fn check_names(key: &ObjectKey, object: &Value, faults: &mut Faults) 
     let root = At::root(object);
     let metadata = root.field("metadata");
     let name = metadata.field("name");
+    let prefix = metadata.field("generateName");
+    if !prefix.text().is_empty() {
+        faults.all(&prefix, form(&key.resource)(&filled_up(prefix.text())));
+    }
     if name.text().is_empty() {
         faults.required(&name, "name or generateName is required");
     } else {
@@ -100,6 +105,14 @@ pub(super) fn check_update(object: &Value, old: &Value, faults: &mut Faults) {
     }
 }
 
+/// A name's beginning may end in a dash, since something follows.
+fn filled_up(prefix: &str) -> String {
+    match prefix.strip_suffix('-') {
+        Some(most) if !most.is_empty() => format!("{}a", most.get(..most.len() - 1).unwrap_or_default()),
+        _ => prefix.to_owned(),
+    }
+}
+
 /// The form of a kind's names.
 fn form(resource: &str) -> fn(&str) -> Vec<String> {
     match resource {
@@ -109,6 +122,9 @@ fn form(resource: &str) -> fn(&str) -> Vec<String> {
         | "clusterroles.rbac.authorization.k8s.io"
         | "clusterrolebindings.rbac.authorization.k8s.io" => names::path_segment,
         "cronjobs.batch" => cron_job_name,
+        // The name has to be something else, which the kind's own check says; or may be anything.
+        "apiservices.apiregistration.k8s.io" | "ipaddresses.networking.k8s.io" => names::path_segment,
+        "certificatesigningrequests.certificates.k8s.io" => names::path_segment,
         _ => names::subdomain,
     }
 }

@@ -9,24 +9,30 @@
 //! | file | checks |
 //! |---|---|
 //! | `faults` | the vocabulary: places, and sentences about them |
+//! | `internal` | a pod's spec as Go shows it |
 //! | `names` | forms of names, labels, ports, addresses |
 //! | `metadata` | what every object has |
 //! | `pod`, `container`, `volume`, `selectors`, `resources` | pods, wherever they stand |
 //! | `workload`, `job`, `autoscaler` | what makes pods, and how many |
 //! | `service`, `network` | what reaches them |
 //! | `storage`, `data` | what they keep and read |
+//! | `machinery` | what configures the API server itself |
+//! | `attachments` | events, revisions, and what drivers say |
 //! | `status` | what is said of all these, by whoever may |
 //! | `definition`, `structure` | definitions of custom resources and their schemas |
 //! | `policy` | admission policies and their bindings |
 //! | `cluster` | who may do what, how much and when; nodes, namespaces, leases |
 
+mod attachments;
 mod autoscaler;
 mod cluster;
 mod container;
 mod data;
 mod definition;
 mod faults;
+mod internal;
 mod job;
+mod machinery;
 mod metadata;
 mod names;
 mod network;
@@ -68,6 +74,12 @@ pub(super) fn update(key: &ObjectKey, object: &Value, old: &Value) -> Vec<Cause>
     if resource == "secrets" {
         faults.unchanged(&root.field("type"), old.at(&["type"]));
         data::immutable(&root, old, &["data"], &mut faults);
+    }
+    if resource == "daemonsets.apps" {
+        // What a DaemonSet does not let change comes first.
+        change(resource, &root, old, &mut faults);
+        kind(resource, &root, &mut faults);
+        return faults.causes;
     }
     kind(resource, &root, &mut faults);
     if resource == "nodes" {
@@ -145,6 +157,21 @@ fn kind(resource: &str, root: &At<'_>, faults: &mut Faults) {
         "mutatingadmissionpolicies.admissionregistration.k8s.io" => policy::mutating(root, faults),
         "mutatingadmissionpolicybindings.admissionregistration.k8s.io" => policy::binding(root, false, faults),
         "namespaces" => cluster::namespace(root, faults),
+        "events" => attachments::event(root, faults),
+        "controllerrevisions.apps" => attachments::revision(root, faults),
+        "podtemplates" => attachments::template(root, faults),
+        "csinodes.storage.k8s.io" => attachments::csi_node(root, faults),
+        "csistoragecapacities.storage.k8s.io" => attachments::capacity(root, faults),
+        "volumeattachments.storage.k8s.io" => attachments::attachment(root, faults),
+        "volumeattributesclasses.storage.k8s.io" => attachments::attributes(root, faults),
+        "ipaddresses.networking.k8s.io" => attachments::ip_address(root, faults),
+        "servicecidrs.networking.k8s.io" => attachments::service_range(root, faults),
+        "validatingwebhookconfigurations.admissionregistration.k8s.io"
+        | "mutatingwebhookconfigurations.admissionregistration.k8s.io" => machinery::webhooks(root, faults),
+        "apiservices.apiregistration.k8s.io" => machinery::api_service(root, faults),
+        "flowschemas.flowcontrol.apiserver.k8s.io" => machinery::flow_schema(root, faults),
+        "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io" => machinery::priority_level(root, faults),
+        "certificatesigningrequests.certificates.k8s.io" => machinery::signing_request(root, faults),
         _ => {}
     }
 }
@@ -177,6 +204,14 @@ fn change(resource: &str, root: &At<'_>, old: &Value, faults: &mut Faults) {
         "priorityclasses.scheduling.k8s.io" => cluster::priority_class_update(root, old, faults),
         "runtimeclasses.node.k8s.io" => faults.unchanged(&root.field("handler"), old.at(&["handler"])),
         "nodes" => cluster::node_update(root, old, faults),
+        "controllerrevisions.apps" => faults.unchanged(&root.field("data"), old.at(&["data"])),
+        "csistoragecapacities.storage.k8s.io" => {
+            for field in ["nodeTopology", "storageClassName"] {
+                faults.unchanged(&root.field(field), old.at(&[field]));
+            }
+        }
+        "volumeattachments.storage.k8s.io" => faults.unchanged(&root.field("spec"), old.at(&["spec"])),
+        "volumeattributesclasses.storage.k8s.io" => attachments::attributes_update(root, old, faults),
         _ => {}
     }
 }

@@ -314,3 +314,142 @@ fn what_is_wrong_with_the_labels_of_a_changed_object_is_said_as_often_as_it_is_l
         assert_eq!(causes.iter().filter(|cause| cause.field == "metadata.labels").count(), times, "{resource}");
     }
 }
+
+#[test]
+fn what_configures_the_server_itself_is_checked_too() {
+    let group = |kind: &str, group: &str| format!("{kind}.{group}");
+    let hooks = group("validatingwebhookconfigurations", "admissionregistration.k8s.io");
+    let rule = doc!({"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]});
+    let sound = doc!({
+        "name": "a.example.com", "sideEffects": "None", "admissionReviewVersions": ["v1"], "rules": [(rule)],
+        "clientConfig": {"url": "https://a.example.com/check"},
+    });
+    check(&hooks, doc!({"webhooks": [(&sound)]}), &[]);
+    check(
+        &hooks,
+        doc!({"webhooks": [{"name": "a.b", "timeoutSeconds": 31, "clientConfig": {}, "rules": [{}]}, (&sound), (&sound)]}),
+        &[
+            "webhooks[0].name: Invalid value: \"a.b\": should be a domain with at least three segments separated by dots",
+            "webhooks[0].rules[0].operations: Required value",
+            "webhooks[0].rules[0].apiGroups: Required value",
+            "webhooks[0].rules[0].apiVersions: Required value",
+            "webhooks[0].rules[0].resources: Required value",
+            "webhooks[0].sideEffects: Required value: must specify one of None, NoneOnDryRun",
+            "webhooks[0].timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and 30 seconds",
+            "webhooks[0].clientConfig: Required value: exactly one of url or service is required",
+            "webhooks[0].admissionReviewVersions: Required value: must specify one of v1, v1beta1",
+            "webhooks[2].name: Duplicate value: \"a.example.com\"",
+        ],
+    );
+    check(
+        &group("apiservices", "apiregistration.k8s.io"),
+        doc!({"metadata": {"name": "a"}, "spec": {"group": "example.com", "version": "v1", "versionPriority": 15}}),
+        &[
+            "metadata.name: Invalid value: \"a\": must be `spec.version+\".\"+spec.group`: \"v1.example.com\"",
+            "spec.groupPriorityMinimum: Invalid value: 0: must be positive and less than 20000",
+        ],
+    );
+    check(
+        &group("flowschemas", "flowcontrol.apiserver.k8s.io"),
+        doc!({"spec": {"matchingPrecedence": 10001, "rules": [{"subjects": [{"kind": "User"}]}]}}),
+        &[
+            "spec.matchingPrecedence: Invalid value: 10001: must not be greater than 10000",
+            "spec.priorityLevelConfiguration.name: Required value: must reference a priority level",
+            "spec.rules[0].subjects[0].user: Required value: user is required when subject kind is 'User'",
+            "spec.rules[0]: Required value: at least one of resourceRules and nonResourceRules has to be non-empty",
+        ],
+    );
+    check(
+        &group("prioritylevelconfigurations", "flowcontrol.apiserver.k8s.io"),
+        doc!({"spec": {"type": "Limited"}}),
+        &["spec.limited: Required value: must not be empty when type is Limited"],
+    );
+    check(
+        &group("certificatesigningrequests", "certificates.k8s.io"),
+        doc!({"spec": {"request": "aGVsbG8=", "signerName": "me", "usages": ["client auth", "client auth"], "expirationSeconds": 60}}),
+        &[
+            "spec.request: Invalid value: \"aGVsbG8=\": PEM block type must be CERTIFICATE REQUEST",
+            "spec.usages[1]: Duplicate value: \"client auth\"",
+            "spec.signerName: Invalid value: \"me\": must be a fully qualified domain and path of the form 'example.com/signer-name'",
+            "spec.expirationSeconds: Invalid value: 60: may not specify a duration less than 600 seconds (10 minutes)",
+        ],
+    );
+}
+
+#[test]
+fn the_smaller_kinds_are_checked_too() {
+    let event = |namespace: &str| doc!({"metadata": {"name": "e", "namespace": "shop"}, "involvedObject": {"namespace": (namespace)}});
+    check("events", event("shop"), &[]);
+    let wrong = "involvedObject.namespace: Invalid value: \"default\": does not match event.namespace";
+    check("events", event("default"), &[wrong]);
+    check(
+        "controllerrevisions.apps",
+        doc!({"revision": (-1)}),
+        &["data: Required value: data is mandatory", "revision: Invalid value: -1: must be greater than or equal to 0"],
+    );
+    check(
+        "volumeattachments.storage.k8s.io",
+        doc!({"spec": {"attacher": "csi.example.com", "nodeName": "n", "source": {}}}),
+        &["spec.source: Required value: must specify exactly one of inlineVolumeSpec and persistentVolumeName"],
+    );
+    check(
+        "csinodes.storage.k8s.io",
+        doc!({"spec": {"drivers": [{"name": "a", "nodeID": "n", "allocatable": {"count": (-1)}}, {"name": "a", "nodeID": "m"}]}}),
+        &[
+            "spec.drivers[0].allocatable.count: Invalid value: -1: must be greater than or equal to 0",
+            "spec.drivers[1].name: Duplicate value: \"a\"",
+        ],
+    );
+    check(
+        "volumeattributesclasses.storage.k8s.io",
+        doc!({"driverName": ""}),
+        &["driverName: Required value", "parameters: Required value: must contain at least one key/value pair"],
+    );
+    check(
+        "ipaddresses.networking.k8s.io",
+        doc!({"metadata": {"name": "10.0.0.1"}}),
+        &["spec.parentRef: Required value"],
+    );
+    check(
+        "servicecidrs.networking.k8s.io",
+        doc!({"spec": {"cidrs": ["10.0.0.0/24", "10.1.0.0/24"]}}),
+        &[
+            "spec.cidrs: Invalid value: [\"10.0.0.0/24\",\"10.1.0.0/24\"]: may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64",
+        ],
+    );
+}
+
+#[test]
+fn a_generated_names_beginning_is_looked_at_too() {
+    let make = |prefix: &str, name: &str| doc!({"metadata": {"generateName": (prefix), "name": (name)}});
+    check("configmaps", make("good-", "good-x"), &[]);
+    let key = ObjectKey::new("configmaps", "shop", "Bad_x");
+    let causes = create(&key, &make("Bad_", "Bad_x"));
+    let fields: Vec<&str> = causes.iter().map(|cause| cause.field.as_str()).collect();
+    assert_eq!(fields, ["metadata.generateName", "metadata.name"]);
+}
+
+#[test]
+fn a_template_that_may_not_change_is_shown_as_go_keeps_it() {
+    let job = |image: &str| {
+        doc!({"metadata": {"name": "j", "uid": "u"}, "spec": {
+            "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}},
+            "template": {"metadata": {"labels": {"batch.kubernetes.io/controller-uid": "u"}}, "spec": {
+                "containers": [{"name": "c", "image": (image), "ports": [{"containerPort": 80, "protocol": "TCP"}],
+                    "readinessProbe": {"httpGet": {"path": "/", "port": 80, "scheme": "HTTP"}, "periodSeconds": 10}}],
+                "restartPolicy": "Never", "dnsPolicy": "Default", "hostNetwork": true,
+            }},
+        }})
+    };
+    let causes = update(&ObjectKey::new("jobs.batch", "shop", "j"), &job("b"), &job("a"));
+    let shown = &causes.last().unwrap().message;
+    for part in [
+        r#"Invalid value: {"Volumes":null,"InitContainers":null,"Containers":[{"Name":"c","Image":"b","Command":null,"#,
+        r#""Ports":[{"Name":"","HostPort":0,"ContainerPort":80,"Protocol":"TCP","HostIP":""}]"#,
+        r#""ReadinessProbe":{"Exec":null,"HTTPGet":{"Path":"/","Port":80,"Host":"","Scheme":"HTTP","HTTPHeaders":null},"#,
+        r#""SecurityContext":{"HostNetwork":true,"HostPID":false,"#,
+        r#""SchedulingGroup":null}: field is immutable"#,
+    ] {
+        assert!(shown.contains(part), "{part}\n{shown}");
+    }
+}
