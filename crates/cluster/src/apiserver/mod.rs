@@ -55,5 +55,6 @@ pub use call::{
 pub use decode::{Request, decode};
 pub use encode::{Body, Encoded, Outgoing, encode, encode_call, event as encode_event};
 pub use handle::handle;
+pub(crate) use policy::warnings as policy_warnings;
 pub use status::{Cause, Status};
 pub use token::authenticate;

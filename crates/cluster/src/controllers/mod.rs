@@ -30,6 +30,7 @@ pub(crate) mod resourcequota;
 mod serviceaccount;
 mod statefulset;
 mod ttlafterfinished;
+mod validatingadmissionpolicy;
 
 use std::time::Duration;
 
@@ -107,6 +108,7 @@ static ALL: &[&dyn Controller] = &[
     &ttlafterfinished::TtlAfterFinished,
     &clusterroleaggregation::Aggregation,
     &customresourcedefinition::Definitions,
+    &validatingadmissionpolicy::PolicyStatus,
 ];
 
 /// Tells every controller of a change.

@@ -12,6 +12,7 @@
 //! | `params` | the objects that a binding parametrises its policy with |
 //! | `validating` | what a policy says of a request |
 //! | `mutating` | what a policy makes of an object |
+//! | `typing` | what is odd about a policy's expressions, in view of types |
 
 mod matching;
 mod mutating;
@@ -20,10 +21,12 @@ mod params;
 mod request;
 #[cfg(test)]
 mod tests;
+mod typing;
 mod validating;
 
 pub(super) use mutating::{mutate, with_types};
 pub(super) use names::{env, with_variables};
+pub(crate) use typing::warnings;
 pub(super) use validating::validate;
 
 use super::call::User;

@@ -19,13 +19,18 @@ pub(in crate::apiserver) struct Variables {
 
 /// The names that a policy's expressions may use: all but its variables.
 pub(in crate::apiserver) fn env(policy: &Value, object: Type, authorizer: bool) -> Env {
+    env_of(policy, object, Type::Dyn, authorizer)
+}
+
+/// The same where the type of the parameters is known.
+pub(super) fn env_of(policy: &Value, object: Type, params: Type, authorizer: bool) -> Env {
     let mut env = Env::new()
         .with("object", object.clone())
         .with("oldObject", object)
         .with("request", request())
         .with("namespaceObject", namespace());
     if !policy.at(&["spec", "paramKind"]).is_null() {
-        env = env.with("params", Type::Dyn);
+        env = env.with("params", params);
     }
     if authorizer {
         env = env

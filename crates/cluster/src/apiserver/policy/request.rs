@@ -121,8 +121,9 @@ fn request(cluster: &Cluster, attempt: &Attempt<'_>, matched: &Matched) -> Value
     if !user.uid.is_empty() {
         who.set(&["uid"], &user.uid);
     }
-    if !user.groups.is_empty() {
-        who.set(&["groups"], user.groups.iter().map(String::as_str).collect::<Value>());
+    let groups = groups(user);
+    if !groups.is_empty() {
+        who.set(&["groups"], groups.iter().map(String::as_str).collect::<Value>());
     }
     for (name, values) in &user.extra {
         who.set(&["extra", name], values.iter().map(String::as_str).collect::<Value>());
@@ -157,6 +158,19 @@ fn request(cluster: &Cluster, attempt: &Attempt<'_>, matched: &Matched) -> Value
     }
     request.set(&["options"], options);
     request
+}
+
+/// The groups of a user. The control plane's own controllers may do anything here; to a policy they are the service accounts
+/// that they would be.
+fn groups(user: &User) -> Vec<String> {
+    match user.name.strip_prefix("system:serviceaccount:").and_then(|account| account.split_once(':')) {
+        Some((namespace, _)) => vec![
+            "system:serviceaccounts".to_owned(),
+            format!("system:serviceaccounts:{namespace}"),
+            "system:authenticated".to_owned(),
+        ],
+        None => user.groups.clone(),
+    }
 }
 
 /// What `authorizer.requestResource` is about.

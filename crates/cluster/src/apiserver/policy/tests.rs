@@ -236,3 +236,40 @@ fn policies_do_not_rule_over_policies() {
     registry::remove(&mut cluster, &binding, &Deletion::default(), &writer()).unwrap();
     make(&mut cluster, "web", doc!({})).unwrap();
 }
+
+#[test]
+fn what_types_have_against_a_policy_is_told_in_its_status() {
+    let mut policy = doc!({"kind": "ValidatingAdmissionPolicy", "spec": {
+        "matchConstraints": {"resourceRules": [
+            {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["*"], "resources": ["deployments", "statefulsets"]},
+        ]},
+        "variables": [{"name": "n", "expression": "object.spec.replicas"}],
+        "validations": [
+            {"expression": "object.spec.template.spec.containers.all(c, c.image != '') && variables.n < 3"},
+            {"expression": "object.replicas > 1", "messageExpression": "object.spec.strategy.type"},
+        ],
+    }});
+    let cluster = Cluster::new(Schema::default(), Time::default(), 1);
+    let undefined = |kind: &str, expression: &str, column: usize, field: &str| {
+        let dots = ".".repeat(column - 1);
+        format!(
+            "apps/v1, Kind={kind}: ERROR: <input>:1:{column}: undefined field '{field}'\n | {expression}\n | {dots}^"
+        )
+    };
+    let both = ["Deployment", "StatefulSet"].map(|kind| undefined(kind, "object.replicas > 1", 7, "replicas"));
+    assert_eq!(
+        super::warnings(&cluster, &policy),
+        [
+            ("spec.validations[1].expression".to_owned(), both.join("\n")),
+            (
+                "spec.validations[1].messageExpression".to_owned(),
+                undefined("StatefulSet", "object.spec.strategy.type", 12, "strategy")
+            ),
+        ]
+    );
+    policy.set(
+        &["spec", "matchConstraints", "resourceRules"],
+        doc!([{"apiGroups": ["*"], "apiVersions": ["v1"], "resources": ["pods"]}]),
+    );
+    assert!(super::warnings(&cluster, &policy).is_empty());
+}

@@ -56,8 +56,15 @@ impl Writer {
     /// A part of the control plane, such as `deployment-controller`, which runs in `kube-controller-manager`.
     #[must_use]
     pub fn component(name: &str, program: &str) -> Self {
+        // Each controller has an account of its own, by which policies know it.
+        let user = match program {
+            "kube-controller-manager" => format!("serviceaccount:kube-system:{name}"),
+            "kube-apiserver" => "apiserver".to_owned(),
+            "kube-scheduler" => program.to_owned(),
+            _ => name.to_owned(),
+        };
         Self {
-            user: crate::apiserver::User::component(name),
+            user: crate::apiserver::User::component(&user),
             manager: program.to_owned(),
             version: Text::default(),
             subresource: Text::default(),
