@@ -113,10 +113,12 @@ impl Look {
         self.set.at(&["spec", "updateStrategy", "rollingUpdate", "partition"]).as_int().unwrap_or(0)
     }
 
-    fn max_unavailable(&self) -> usize {
+    /// How many pods may be missing in a rolling update; none if the set does not say, as it cannot unless the API server
+    /// has the feature.
+    fn max_unavailable(&self) -> Option<usize> {
         let value = self.set.at(&["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"]);
-        let many = if value.is_null() { 1 } else { children::scaled(value, self.wanted(), false) };
-        usize::try_from(many.max(1)).unwrap_or(1)
+        let many = (!value.is_null()).then(|| children::scaled(value, self.wanted(), false))?;
+        Some(usize::try_from(many.max(1)).unwrap_or(1))
     }
 
     fn is_available(&self, cluster: &Cluster, pod: &Value) -> bool {
@@ -179,26 +181,27 @@ impl Look {
         if self.rolls() { self.roll(cluster, pods) } else { Ok(()) }
     }
 
-    /// Replaces pods of another revision from the highest ordinal down, at most so many missing at a time.
+    /// Replaces pods of another revision from the highest ordinal down: one at a time, each when those above it are well
+    /// again, or as many as may be missing at a time.
     fn roll(&self, cluster: &mut Cluster, pods: &[(i64, ObjectKey, Value)]) -> Result<(), Status> {
         let wanted = self.ordinals();
         let standing: Vec<_> = pods.iter().filter(|(ordinal, _, _)| wanted.contains(ordinal)).collect();
-        let healthy = |pod: &Value| !pod.is_terminating() && self.is_available(cluster, pod);
+        let well = |pod: &Value| !pod.is_terminating() && self.is_available(cluster, pod);
+        let outdated = |pod: &Value| revision_of(pod) != self.update.name() && !pod.is_terminating();
+        let from_the_top =
+            || standing.iter().rev().filter(|(ordinal, _, _)| *ordinal >= wanted.start + self.partition());
         let missing = usize::try_from(self.wanted()).unwrap_or(0).saturating_sub(standing.len());
-        let unavailable = missing + standing.iter().filter(|(_, _, pod)| !healthy(pod)).count();
-        let budget = self.max_unavailable().saturating_sub(unavailable);
-        let outdated: Vec<ObjectKey> = standing
-            .iter()
-            .rev()
-            .filter(|(ordinal, _, pod)| {
-                *ordinal >= wanted.start + self.partition()
-                    && revision_of(pod) != self.update.name()
-                    && !pod.is_terminating()
-            })
-            .map(|(_, key, _)| key.clone())
-            .take(budget)
-            .collect();
-        outdated.iter().try_for_each(|key| self.remove(cluster, key))
+        let doomed: Vec<ObjectKey> = if let Some(many) = self.max_unavailable() {
+            let unavailable = missing + standing.iter().filter(|(_, _, pod)| !well(pod)).count();
+            let doomed = from_the_top().filter(|(_, _, pod)| outdated(pod));
+            doomed.take(many.saturating_sub(unavailable)).map(|(_, key, _)| key.clone()).collect()
+        } else if missing > 0 {
+            Vec::new()
+        } else {
+            let next = from_the_top().find(|(_, _, pod)| outdated(pod) || !well(pod));
+            next.filter(|(_, _, pod)| outdated(pod)).map(|(_, key, _)| key.clone()).into_iter().collect()
+        };
+        doomed.iter().try_for_each(|key| self.remove(cluster, key))
     }
 
     /// Makes the pod of an ordinal and the claims it mounts. Below the partition it is of the current revision.

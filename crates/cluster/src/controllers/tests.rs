@@ -244,3 +244,25 @@ fn what_a_failing_job_still_runs_has_failed_with_it_and_a_pod_that_ends_well_whe
     story(&mut stopped, 30, "pods", |_| String::new());
     assert_eq!(status(&get(&stopped, "jobs.batch", "work"), &fields), "-/2/-", "its pods were told to stop");
 }
+
+#[test]
+fn a_parallel_set_updates_from_the_top_whatever_is_not_well_below() {
+    let mut cluster = cluster(&["4"]);
+    let mut first = template("app:1");
+    first.set(&["metadata", "annotations", "twin.lazaret.dev/ready-delay-ms"], "1000");
+    create(
+        &mut cluster,
+        "statefulsets.apps",
+        stateful(&[("podManagementPolicy", Value::from("Parallel")), ("template", first)]),
+    );
+    assert_eq!(comings(&mut cluster, 10), "+web-0 +web-1 +web-2");
+    edit(&mut cluster, "pods", "shop", "web-0", |pod| {
+        let conditions = pod.make(&["status", "conditions"]).array();
+        conditions.retain(|condition| condition.at(&["type"]) != "Ready");
+    });
+    edit(&mut cluster, "statefulsets.apps", "shop", "web", |set| {
+        set.set(&["spec", "template", "metadata", "annotations"], doc!({"v": "2"}));
+        set.set(&["metadata", "generation"], 2);
+    });
+    assert_eq!(comings(&mut cluster, 60), "-web-2 +web-2 -web-1 +web-1 -web-0 +web-0");
+}
