@@ -3,9 +3,11 @@
 //! Knows: `pkg/controller/endpointslice` and `staging/src/k8s.io/endpointslice`.
 //! Does not know: who reads the slices.
 
+mod topology;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::client::Client;
+use super::client::{Client, Severity};
 use super::{Controller, Next};
 use crate::apiserver::registry::Deletion;
 use crate::cluster::{Change, Cluster};
@@ -54,8 +56,19 @@ impl Controller for EndpointSlices {
         } else {
             families.iter().map(|family| family.str_or_empty().to_owned()).collect()
         };
-        for family in families {
-            keep(cluster, &service, &family);
+        for family in &families {
+            keep(cluster, &service, family);
+        }
+        // Slices of a family that the service no longer has.
+        let past: Vec<ObjectKey> = cluster
+            .slices(service.namespace(), service.name())
+            .filter(|(_, slice)| {
+                is_ours(slice) && !families.iter().any(|family| *slice.at(&["addressType"]) == *family.as_str())
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in past {
+            let _ = CLIENT.delete(cluster, &key, &Deletion::default());
         }
         Next::Done
     }
@@ -161,7 +174,11 @@ fn endpoint(cluster: &Cluster, service: &Value, pod: &Value, family: &str) -> Op
         let node = cluster.get(&ObjectKey::new("nodes", "", name.clone()));
         if let Some(zone) = node.and_then(|node| node.label("topology.kubernetes.io/zone")) {
             endpoint.set(&["zone"], zone);
-            let near = service.at(&["spec", "trafficDistribution"]).str_or_empty();
+            let near = if topology::is_asked_for(service) {
+                ""
+            } else {
+                service.at(&["spec", "trafficDistribution"]).str_or_empty()
+            };
             if ready && matches!(near, "PreferClose" | "PreferSameZone" | "PreferSameNode") {
                 endpoint.set(&["hints", "forZones"], doc!([{"name": (zone)}]));
             }
@@ -190,6 +207,10 @@ fn keep(cluster: &mut Cluster, service: &Value, family: &str) {
         let ports = Value::from(ports(service, pod));
         let group = wanted.entry(ports.to_json()).or_insert_with(|| (ports, BTreeMap::new()));
         group.1.insert(target(&endpoint).to_owned(), endpoint);
+    }
+    if topology::is_asked_for(service) {
+        let mut endpoints: Vec<&mut Value> = wanted.values_mut().flat_map(|(_, group)| group.values_mut()).collect();
+        tell(cluster, service, family, topology::hint(cluster, &mut endpoints));
     }
     let mine: Vec<(ObjectKey, Value)> = cluster
         .slices(service.namespace(), service.name())
@@ -244,6 +265,21 @@ fn keep(cluster: &mut Cluster, service: &Value, family: &str) {
     }
     for (key, _) in empty {
         let _ = CLIENT.delete(cluster, &key, &Deletion::default());
+    }
+}
+
+/// Tells people whether a service that asks for hints has them.
+fn tell(cluster: &mut Cluster, service: &Value, family: &str, hinted: Result<(), String>) {
+    let (severity, reason, why) = match hinted {
+        Ok(()) => (Severity::Normal, "TopologyAwareHintsEnabled", "Topology Aware Hints has been enabled".to_owned()),
+        Err(why) => (Severity::Warning, "TopologyAwareHintsDisabled", why),
+    };
+    let message = format!("{why}, addressType: {family}");
+    let said = cluster.list("events", Some(service.namespace())).any(|(_, event)| {
+        event.at(&["involvedObject", "uid"]) == service.at(&["metadata", "uid"]) && *event.at(&["message"]) == *message
+    });
+    if !said {
+        CLIENT.event(cluster, service, severity, reason, &message);
     }
 }
 

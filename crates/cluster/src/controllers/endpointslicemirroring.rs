@@ -52,10 +52,8 @@ impl Controller for Mirrors {
     fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
         let mirrored = cluster.get(key).filter(|endpoints| is_mirrored(cluster, key, endpoints)).cloned();
         let have: Vec<(ObjectKey, Value)> = cluster
-            .list(SLICES, Some(&key.namespace))
-            .filter(|(_, slice)| {
-                is_mirror(slice) && slice.label(SERVICE_NAME) == Some(&*key.name) && !slice.is_terminating()
-            })
+            .slices(&key.namespace, &key.name)
+            .filter(|(_, slice)| is_mirror(slice) && !slice.is_terminating())
             .map(|(key, slice)| (key.clone(), slice.clone()))
             .collect();
         match mirrored {
