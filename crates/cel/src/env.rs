@@ -10,6 +10,7 @@ use arcstr::ArcStr as Text;
 use crate::ast::{Expr, Kind};
 use crate::check;
 use crate::error::{CompileError, Error, Issue};
+use crate::estimate::{self, Sizes};
 use crate::eval;
 use crate::library::authorizer::Authorizer;
 use crate::meter::Meter;
@@ -88,6 +89,12 @@ impl Program {
     #[must_use]
     pub fn uses(&self, variable: &str) -> bool {
         self.expr.any(&mut |part| matches!(&part.kind, Kind::Ident(name) if name == variable))
+    }
+
+    /// The most that it may cost, where things are as large as they may be.
+    #[must_use]
+    pub fn estimate(&self, sizes: Sizes<'_>) -> u64 {
+        estimate::estimate(&self.expr, sizes)
     }
 
     /// Works out what it comes to.

@@ -13,6 +13,7 @@
 //! | `lexer`, `parse`, `macros`, `ast` | text to an expression |
 //! | `types`, `check` | what type it has |
 //! | `value`, `eval`, `meter` | what it comes to, and what that costs |
+//! | `estimate` | what it may cost, before it is evaluated |
 //! | `library/` | the functions, one file a library |
 //! | `pattern` | regular expressions as Go reads them |
 //! | `error` | what goes wrong, and how it is shown |
@@ -24,6 +25,7 @@ mod ast;
 mod check;
 mod env;
 mod error;
+mod estimate;
 mod eval;
 mod lexer;
 pub mod library;
@@ -38,6 +40,7 @@ mod value;
 
 pub use env::{Env, Program, Variables};
 pub use error::{CompileError, Error, Issue};
+pub use estimate::{Sizes, Step};
 pub use library::authorizer::Authorizer;
 pub use meter::{Meter, PER_CALL};
 pub use types::{Struct, Type};

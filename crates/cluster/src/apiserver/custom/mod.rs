@@ -12,9 +12,10 @@
 //! | `check` | what a schema refuses, in the words of the library that the real server uses |
 //! | `lists` | elements that stand twice in lists whose elements are told apart |
 //! | `typed` | a schema as a type of expressions, an object as a value of it |
-//! | `rules` | `x-kubernetes-validations` |
+//! | `rules`, `cost` | `x-kubernetes-validations`, and what they may cost |
 
 mod check;
+mod cost;
 mod defaults;
 mod lists;
 mod rules;
@@ -50,6 +51,28 @@ pub(super) fn fill(schema: &Value, object: &mut Value) {
 /// A rule's expression in one of its fields, that can be evaluated; none if there is nothing in it.
 pub(super) fn compile(schema: &Value, rule: &Value, field: &str, top: bool) -> Option<Result<Program, CompileError>> {
     rules::compile(schema, rule, field, top)
+}
+
+/// What a rule costs at most for all the values that a schema may describe in one object: `many` of them, or as many as go
+/// into a request.
+pub(super) fn cost(program: &Program, schema: &Value, many: Option<u64>) -> u64 {
+    cost::of(program, schema).saturating_mul(many.unwrap_or_else(|| cost::cardinality(schema)))
+}
+
+/// What is said of a rule that may cost too much, if it may.
+pub(super) fn too_costly(what: &str, cost: u64) -> Option<String> {
+    (cost > cost::RULE_MAX).then(|| cost::sentence(what, cost, cost::RULE_MAX))
+}
+
+/// The same of all rules of a schema.
+pub(super) fn all_too_costly(cost: u64) -> Option<String> {
+    let what = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema";
+    (cost > cost::ALL_MAX).then(|| cost::sentence(what, cost, cost::ALL_MAX))
+}
+
+/// How many elements or entries a schema allows at most; none if it does not say.
+pub(super) fn bound(schema: &Value) -> Option<u64> {
+    cost::bound(schema)
 }
 
 /// What is wrong with an object. What is as it was before is not looked at again.

@@ -28,7 +28,12 @@ pub(super) fn check(schema: &At<'_>, faults: &mut Faults) {
     }
     let before = faults.len();
     keywords(schema, 0, faults);
-    rules(schema, true, None, 0, faults);
+    let mut all = 0;
+    let place = Place { top: true, lost: None, many: Some(1), depth: 0 };
+    rules(schema, &place, &mut all, faults);
+    if let Some(why) = custom::all_too_costly(all) {
+        faults.forbidden(schema, &why);
+    }
     if faults.len() > before {
         return;
     }
@@ -292,31 +297,46 @@ fn defaults(schema: &At<'_>, faults: &mut Faults) {
     }
 }
 
-/// Rules written as expressions. `lost` is the list from which on elements are not known again.
-fn rules(schema: &At<'_>, top: bool, lost: Option<&str>, depth: usize, faults: &mut Faults) {
-    if depth > DEPTH_MAX {
+/// Where a rule stands in a schema.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    top: bool,
+    /// The list from which on elements are not known again.
+    lost: Option<&'a str>,
+    /// How many values there may be here in one object; none if only the size of a request bounds them.
+    many: Option<u64>,
+    depth: usize,
+}
+
+/// Rules written as expressions. Adds up what they may cost.
+fn rules(schema: &At<'_>, place: &Place<'_>, all: &mut u64, faults: &mut Faults) {
+    if place.depth > DEPTH_MAX {
         return;
     }
     for rule in schema.field("x-kubernetes-validations").items() {
-        self::rule(schema, &rule, top, lost, faults);
+        *all = all.saturating_add(self::rule(schema, &rule, place, faults));
     }
+    let inside = Place { top: false, depth: place.depth + 1, ..*place };
     for (_, property) in schema.field("properties").entries() {
-        rules(&property, false, lost, depth + 1, faults);
+        rules(&property, &inside, all, faults);
     }
+    let times = |bound: Option<u64>| Some(place.many?.saturating_mul(bound?));
+    let many = times(custom::bound(schema.value));
     let others = schema.field("additionalProperties");
     if others.value.as_object().is_some() {
-        rules(&others, false, lost, depth + 1, faults);
+        rules(&others, &Place { many, ..inside }, all, faults);
     }
     let items = schema.field("items");
     if !items.is_absent() {
         let told = schema.field("x-kubernetes-list-type").text() == "map";
         let path = schema.path().to_owned();
-        let lost = lost.or_else(|| (!told).then_some(path.as_str()));
-        rules(&items, false, lost, depth + 1, faults);
+        let lost = place.lost.or_else(|| (!told).then_some(path.as_str()));
+        rules(&items, &Place { many, lost, ..inside }, all, faults);
     }
 }
 
-fn rule(schema: &At<'_>, at: &At<'_>, top: bool, lost: Option<&str>, faults: &mut Faults) {
+/// Checks a rule, and gives what it may cost.
+fn rule(schema: &At<'_>, at: &At<'_>, place: &Place<'_>, faults: &mut Faults) -> u64 {
     let (rule, message, made) = (at.field("rule"), at.field("message"), at.field("messageExpression"));
     let lines = |text: &str| text.trim().contains(['\n', '\r']);
     let blank = |at: &At<'_>| !at.text().is_empty() && at.text().trim().is_empty();
@@ -344,23 +364,31 @@ fn rule(schema: &At<'_>, at: &At<'_>, top: bool, lost: Option<&str>, faults: &mu
     {
         faults.invalid(&path, &format!("fieldPath must be a valid path: {why}"));
     }
-    let shown = as_go(at.value);
-    match custom::compile(schema.value, at.value, "rule", top) {
+    let (shown, mut total) = (as_go(at.value), 0);
+    let mut cost = |at: &At<'_>, what: &str, program: &cel::Program, faults: &mut Faults| {
+        let cost = custom::cost(program, schema.value, place.many);
+        if let Some(why) = custom::too_costly(what, cost) {
+            faults.forbidden(at, &why);
+        }
+        total = cost.saturating_add(total);
+    };
+    match custom::compile(schema.value, at.value, "rule", place.top) {
         None => {}
         Some(Err(error)) => faults.invalid_as(&rule, &shown, &format!("compilation failed: {error}")),
         Some(Ok(program)) => {
+            cost(&rule, "estimated rule cost", &program, faults);
             if !program.ty().is(&cel::Type::Bool) {
                 faults.invalid_as(&rule, &shown, "cel expression must evaluate to a bool");
             }
             if program.uses("oldSelf")
-                && let Some(lost) = lost
+                && let Some(lost) = place.lost
             {
                 let why = format!("oldSelf cannot be used on the uncorrelatable portion of the schema within {lost}");
                 faults.invalid(&rule, &why);
             }
         }
     }
-    match custom::compile(schema.value, at.value, "messageExpression", top) {
+    match custom::compile(schema.value, at.value, "messageExpression", place.top) {
         None => {}
         Some(Err(error)) => {
             faults.invalid_as(&made, &shown, &format!("messageExpression compilation failed: {error}"));
@@ -368,8 +396,9 @@ fn rule(schema: &At<'_>, at: &At<'_>, top: bool, lost: Option<&str>, faults: &mu
         Some(Ok(program)) if !program.ty().is(&cel::Type::String) => {
             faults.invalid_as(&made, &shown, "messageExpression must evaluate to a string");
         }
-        Some(Ok(_)) => {}
+        Some(Ok(program)) => cost(&made, "estimated messageExpression cost", &program, faults),
     }
+    total
 }
 
 /// A rule as Go shows its struct, which has no names for JSON.
@@ -503,6 +532,11 @@ mod tests {
             let found = against(&spec).join("\n");
             assert!(if sentence.is_empty() { found.is_empty() } else { found.contains(sentence) }, "{rule}\n{found}");
         }
+        let unbounded = r#"{"type":"array","items":{"type":"string"},"x-kubernetes-validations":[{"rule":"self.all(x, self.all(y, x == y))"}]}"#;
+        assert!(against(unbounded).join("").contains("estimated rule cost exceeds budget by factor of more than 100x"));
+        let bounded = unbounded
+            .replace(r#""items":{"type":"string"}"#, r#""maxItems":10,"items":{"type":"string","maxLength":10}"#);
+        assert_eq!(against(&bounded), Vec::<String>::new());
         let list = r#"{"type":"array","maxItems":5,"items":{"type":"integer","x-kubernetes-validations":[{"rule":"self > oldSelf"}]}}"#;
         assert!(
             against(list)
