@@ -41,9 +41,11 @@ impl Interner {
         self.part(Value::Object(map))
     }
 
-    /// The document that is equal to this one, wherever it comes from.
+    /// The document that is equal to this one, wherever it comes from. What this interner gave it knows at a glance.
     pub fn share(&mut self, document: &Value) -> Value {
+        let known = self.seen.find(of(document), |have| have.same(document));
         match document {
+            _ if known.is_some() => document.clone(),
             Value::String(text) => Value::String(self.text(text)),
             Value::Array(list) => {
                 let items = list.iter().map(|item| self.share(item)).collect();
@@ -152,6 +154,16 @@ mod tests {
         ];
         let shared: Vec<Value> = all.iter().map(|document| interner.share(document)).collect();
         assert_eq!(shared, all);
+    }
+
+    #[test]
+    fn documents_that_follow_one_another_share_what_is_equal_in_them() {
+        let mut interner = Interner::default();
+        let mut read = Vec::new();
+        interner.parse_all(b" {\"a\":[1]} {\"b\":[1]}\n", |_, value| read.push(value)).unwrap();
+        assert!(read[0].at(&["a"]).same(read[1].at(&["b"])));
+        assert!(interner.share(&read[0]).same(&read[0]));
+        assert!(interner.parse_all(b"{} x", |_, _| ()).is_err());
     }
 
     #[test]

@@ -82,6 +82,20 @@ impl Interner {
     pub fn parse(&mut self, text: &[u8]) -> Result<Parsed, NotJson> {
         parse_with(text, self)
     }
+
+    /// Reads JSON values that follow one another, and gives each as soon as it is read.
+    ///
+    /// # Errors
+    /// [`NotJson`] at the first that is none; those before it were given.
+    pub fn parse_all(&mut self, text: &[u8], mut take: impl FnMut(&mut Self, Value)) -> Result<(), NotJson> {
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        while deserializer.end().is_err() {
+            let reader = Reader { path: &Path::Root, duplicates: &mut Vec::new(), maker: self };
+            let value = reader.deserialize(&mut deserializer).map_err(|error| NotJson(error.to_string()))?;
+            take(self, value);
+        }
+        Ok(())
+    }
 }
 
 /// Who makes the parts of a document as they are read.

@@ -45,8 +45,7 @@ pub(crate) struct Recorded {
 
 /// A snapshot from files: what was under way in it goes on, and nothing else moves until something is done to it.
 pub(crate) fn load(files: &[PathBuf], seed: u64) -> Result<Cluster, Failure> {
-    let objects = snapshot::read_all(files)?;
-    let mut cluster = cluster::snapshot::load(objects, None, seed);
+    let mut cluster = snapshot::load(files, None, seed)?;
     cluster.resume();
     Ok(cluster)
 }

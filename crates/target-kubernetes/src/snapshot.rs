@@ -7,11 +7,13 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use cluster::Value;
+use cluster::snapshot::Loading;
+use cluster::{Cluster, Value};
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use ruzstd::encoding::CompressionLevel;
+use twin::Time;
 
 /// A snapshot could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -50,25 +52,17 @@ const ENDINGS: &[&str] = &["json", "yaml", "yml", "jsonl", "ndjson"];
 /// The file beside a snapshot that says what load its services get; it holds no objects.
 const TRAFFIC: &[&str] = &["traffic.yaml", "traffic.yml"];
 
-/// Reads every object of these files and folders, one after another, so that a large snapshot is never in memory twice.
+/// A cluster of every object in these files and folders. It is built while they are read, so a large snapshot is never in
+/// memory twice, and what is equal in its objects only once. Where no time is given it is the newest that any object names.
 ///
 /// # Errors
 /// [`SnapshotError`] names the file and what is wrong with it.
-pub fn read(paths: &[PathBuf], mut take: impl FnMut(Value)) -> Result<(), SnapshotError> {
+pub fn load(paths: &[PathBuf], now: Option<Time>, seed: u64) -> Result<Cluster, SnapshotError> {
+    let mut loading = Loading::new(now, seed);
     for path in paths {
-        read_path(path, &mut take)?;
+        read_path(path, &mut loading)?;
     }
-    Ok(())
-}
-
-/// Every object of these files and folders.
-///
-/// # Errors
-/// [`SnapshotError`] names the file and what is wrong with it.
-pub fn read_all(paths: &[PathBuf]) -> Result<Vec<Value>, SnapshotError> {
-    let mut objects = Vec::new();
-    read(paths, |object| objects.push(object))?;
-    Ok(objects)
+    Ok(loading.finish())
 }
 
 /// Writes objects as a List in JSON, one a line; zipped if the file's name ends in `.gz` or `.zst`.
@@ -105,7 +99,7 @@ fn write_list<'a>(out: &mut impl Write, objects: impl Iterator<Item = &'a Value>
     out.write_all(b"\n]}\n")
 }
 
-fn read_path(path: &Path, take: &mut dyn FnMut(Value)) -> Result<(), SnapshotError> {
+fn read_path(path: &Path, loading: &mut Loading) -> Result<(), SnapshotError> {
     let failed = |source| SnapshotError::Read { path: path.to_owned(), source };
     if path.is_dir() {
         let mut files = std::fs::read_dir(path)
@@ -114,19 +108,19 @@ fn read_path(path: &Path, take: &mut dyn FnMut(Value)) -> Result<(), SnapshotErr
         // Sorted, so that a folder means the same on every file system.
         files.sort();
         for file in files.iter().filter(|file| file.is_dir() || is_part(file)) {
-            read_path(file, take)?;
+            read_path(file, loading)?;
         }
         return Ok(());
     }
     let file = File::open(path).map_err(failed)?;
     match extension(path) {
-        "gz" => read_file(path, &path.with_extension(""), MultiGzDecoder::new(file), take),
+        "gz" => read_file(path, &path.with_extension(""), MultiGzDecoder::new(file), loading),
         "zst" => {
             let decoder = ruzstd::decoding::StreamingDecoder::new(BufReader::new(file))
                 .map_err(|error| SnapshotError::Form { path: path.to_owned(), why: error.to_string() })?;
-            read_file(path, &path.with_extension(""), decoder, take)
+            read_file(path, &path.with_extension(""), decoder, loading)
         }
-        _ => read_file(path, path, file, take),
+        _ => read_file(path, path, file, loading),
     }
 }
 
@@ -141,7 +135,7 @@ fn is_part(path: &Path) -> bool {
 }
 
 /// Reads one file's unzipped contents; `name` is what it would be called unzipped.
-fn read_file(path: &Path, name: &Path, contents: impl Read, take: &mut dyn FnMut(Value)) -> Result<(), SnapshotError> {
+fn read_file(path: &Path, name: &Path, contents: impl Read, loading: &mut Loading) -> Result<(), SnapshotError> {
     let failed = |source| SnapshotError::Read { path: path.to_owned(), source };
     let wrong = |why: String| SnapshotError::Form { path: path.to_owned(), why };
     let mut contents = BufReader::with_capacity(1 << 20, contents);
@@ -151,7 +145,7 @@ fn read_file(path: &Path, name: &Path, contents: impl Read, take: &mut dyn FnMut
             contents.read_to_string(&mut text).map_err(failed)?;
             let documents: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|error| wrong(error.to_string()))?;
             for document in documents.into_iter().filter(|document| !document.is_null()) {
-                unfold(document, take).map_err(wrong)?;
+                take(loading, &document).map_err(wrong)?;
             }
         }
         "jsonl" | "ndjson" => {
@@ -164,41 +158,40 @@ fn read_file(path: &Path, name: &Path, contents: impl Read, take: &mut dyn FnMut
                 if line.iter().all(u8::is_ascii_whitespace) {
                     continue;
                 }
-                let object = Value::from_json(&line).map_err(|error| wrong(format!("line {number}: {error}")))?;
-                unfold(object, take).map_err(|why| wrong(format!("line {number}: {why}")))?;
+                let object =
+                    loading.interner().parse(&line).map_err(|error| wrong(format!("line {number}: {error}")))?;
+                take(loading, &object.value).map_err(|why| wrong(format!("line {number}: {why}")))?;
             }
         }
         // Lists and lines alike: some write JSON Lines into a `.json`.
         _ => {
             let mut text = Vec::new();
             contents.read_to_end(&mut text).map_err(failed)?;
-            for document in serde_json::Deserializer::from_slice(&text).into_iter::<Value>() {
-                let document = document.map_err(|error| wrong(error.to_string()))?;
-                unfold(document, take).map_err(wrong)?;
+            let mut documents = Vec::new();
+            let read = loading.interner().parse_all(&text, |_, document| documents.push(document));
+            read.map_err(|error| wrong(error.to_string()))?;
+            for document in &documents {
+                take(loading, document).map_err(wrong)?;
             }
         }
     }
     Ok(())
 }
 
-/// Gives an object as it is, and a list's objects one by one, each with the kind that a typed list leaves out.
-fn unfold(document: Value, take: &mut dyn FnMut(Value)) -> Result<(), String> {
+/// Takes in an object, or a list of objects.
+fn take(loading: &mut Loading, document: &Value) -> Result<(), String> {
+    let kindless = |document: &Value| format!("this is no Kubernetes object, it has no kind: {}", head(document));
     let kind = document.at(&["kind"]).str_or_empty();
     if kind.is_empty() {
-        return Err(format!("this is no Kubernetes object, it has no kind: {}", head(&document)));
+        return Err(kindless(document));
     }
-    let Some(kind) = kind.strip_suffix("List").filter(|_| document.get("items").is_some()) else {
-        take(document);
-        return Ok(());
-    };
-    for item in document.at(&["items"]).items() {
-        let mut item = item.clone();
-        if !kind.is_empty() && item.at(&["kind"]).is_empty() {
-            item.set(&["kind"], kind);
-            item.set(&["apiVersion"], document.at(&["apiVersion"]).clone());
-        }
-        unfold(item, take)?;
+    // The items of a typed list have the kind that its own says.
+    if kind == "List"
+        && let Some(item) = document.at(&["items"]).items().iter().find(|item| item.at(&["kind"]).is_empty())
+    {
+        return Err(kindless(item));
     }
+    loading.take(document);
     Ok(())
 }
 
@@ -218,9 +211,13 @@ mod tests {
         for (name, contents) in files {
             std::fs::write(folder.join(name), contents).unwrap();
         }
-        let read = read_all(std::slice::from_ref(&folder));
+        let read = load(std::slice::from_ref(&folder), None, 0);
         std::fs::remove_dir_all(&folder).unwrap();
-        Ok(read?.iter().map(|object| format!("{}/{}", object.at(&["kind"]).str_or_empty(), object.name())).collect())
+        Ok(shown(&read?))
+    }
+
+    fn shown(cluster: &Cluster) -> Vec<String> {
+        cluster.objects().map(|(_, object)| format!("{}/{}", object.kind(), object.name())).collect()
     }
 
     fn gzip(plain: &str) -> Vec<u8> {
@@ -238,7 +235,7 @@ mod tests {
             ("a.json", POD.into(), "Pod/a"),
             ("a.json", list.clone().into(), "Pod/a"),
             ("a.json", typed.into(), "Node/n"),
-            ("a.yaml", "---\nkind: Pod\nmetadata: {name: a}\n---\n".into(), "Pod/a"),
+            ("a.yaml", "---\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\n".into(), "Pod/a"),
             ("a.jsonl", format!("{POD}\n\n").into(), "Pod/a"),
             ("a.json.gz", gzip(&list), "Pod/a"),
             ("a.jsonl.zst", zst, "Pod/a"),
@@ -252,12 +249,14 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let pod = Value::from_json(POD.as_bytes()).unwrap();
+        let mut other = pod.clone();
+        other.set(&["metadata", "name"], "b");
         for name in ["a.json", "a.json.gz", "a.json.zst"] {
             let path = std::env::temp_dir().join(format!("{}-{name}", crate::message::random_word().unwrap()));
-            write(&path, [&pod, &pod].into_iter()).unwrap();
-            let read = read_all(std::slice::from_ref(&path));
+            write(&path, [&pod, &other].into_iter()).unwrap();
+            let read = load(std::slice::from_ref(&path), None, 0);
             std::fs::remove_file(&path).unwrap();
-            assert_eq!(read.unwrap(), [pod.clone(), pod.clone()], "{name}");
+            assert_eq!(shown(&read.unwrap()), ["Pod/a", "Pod/b"], "{name}");
         }
     }
 

@@ -26,19 +26,27 @@ pub struct ClusterTwin {
     /// As whom calls are played: production asks the gate's own credential for its rights, not the agent's.
     user: User,
     horizon: Duration,
+    reads: u64,
 }
 
 impl ClusterTwin {
     /// A fork to play calls on.
     #[must_use]
     pub fn new(cluster: Cluster) -> Self {
-        Self { cluster, user: User::admin(), horizon: HORIZON }
+        Self { cluster, user: User::admin(), horizon: HORIZON, reads: 0 }
     }
 
     /// The cluster as it is now.
     #[must_use]
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// How many objects were looked at to play what was played here and to tell its effects: work that is proportional to what
+    /// an action touches does not grow with the cluster.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.reads
     }
 
     /// Whether an object has another version here than an intent was conditional on: then production has taken the intent, or
@@ -84,6 +92,8 @@ impl ClusterTwin {
         let effect = effect::read(&run);
         let footprint = footprint(&run, call, &effect, worked.iter());
         let pins = pins(&before, &named);
+        let known = self.cluster.reads();
+        self.reads += (before.reads() - known) + (after.reads() - known);
         self.cluster = after;
         Ok(Prediction { effect, footprint, pins })
     }
