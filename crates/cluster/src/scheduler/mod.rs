@@ -229,7 +229,7 @@ pub(crate) fn bind(cluster: &mut Cluster, key: &ObjectKey, node: &str) {
     set_condition(&mut pod, &now, scheduled);
     let message = format!("Successfully assigned {}/{} to {node}", key.namespace, key.name);
     if let Some(pod) = cluster.write(key, Some(pod)) {
-        CLIENT.event(cluster, &pod, Severity::Normal, "Scheduled", &message);
+        CLIENT.acted(cluster, &pod, Severity::Normal, "Scheduled", "Binding", &message);
     }
 }
 
@@ -268,6 +268,6 @@ fn say_unschedulable(cluster: &mut Cluster, key: &ObjectKey, pod: &Value, failur
     });
     // The real one says it at every attempt; said once is enough for people, and a settled cluster stays settled.
     if !said {
-        CLIENT.event(cluster, pod, Severity::Warning, "FailedScheduling", &failure.message);
+        CLIENT.acted(cluster, pod, Severity::Warning, "FailedScheduling", "Scheduling", &failure.message);
     }
 }

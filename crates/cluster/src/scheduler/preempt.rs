@@ -194,5 +194,5 @@ fn evict(cluster: &mut Cluster, victim: &ObjectKey, pod: &Value, node: &Text) {
     let _ = CLIENT.update_status(cluster, victim, |pod| set_condition(pod, &now, disrupted));
     let _ = CLIENT.delete(cluster, victim, &Deletion { uid: Some(doomed.uid().to_owned()), ..Deletion::default() });
     let message = format!("Preempted by pod {} on node {node}", pod.uid());
-    CLIENT.event(cluster, &doomed, Severity::Normal, "Preempted", &message);
+    CLIENT.acted(cluster, &doomed, Severity::Normal, "Preempted", "Preempting", &message);
 }
