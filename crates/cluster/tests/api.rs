@@ -284,8 +284,142 @@ fn whoever_asks_for_a_certificate_is_named_as_who_asks() {
             "request": (pem), "signerName": "example.com/serving", "usages": ["client auth"], "username": "somebody",
         }}),
     );
-    assert_eq!(made.at(&["spec", "username"]), &Value::from("kubernetes-admin"));
+    assert_eq!(made.at(&["spec", "username"]), &Value::from(User::admin().name));
     let mut other = made.clone();
     other.set(&["spec", "usages"], doc!(["server auth"]));
     assert_eq!(api.ok("PUT", &format!("{path}/c"), &other).at(&["spec"]), made.at(&["spec"]));
+}
+
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+
+#[test]
+fn containers_are_put_into_a_running_pod_and_stay_as_they_are() {
+    let mut api = Api::new();
+    api.ok("POST", "/api/v1/namespaces/shop/serviceaccounts", &doc!({"metadata": {"name": "default"}}));
+    let pod = doc!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "nginx"}]}});
+    api.ok("POST", "/api/v1/namespaces/shop/pods", &pod);
+    let path = "/api/v1/namespaces/shop/pods/p/ephemeralcontainers";
+    let mut patch = |container: Value| {
+        let body = doc!({"spec": {"ephemeralContainers": [(container)], "nodeName": "ignored"}});
+        let (code, answer) = api.send("PATCH", path, STRATEGIC, body.to_json().as_bytes());
+        (code, answer)
+    };
+    let (code, answer) = patch(doc!({"name": "dbg", "image": "busybox", "targetContainerName": "c"}));
+    assert_eq!((code, answer.at(&["spec", "nodeName"])), (200, &Value::Null), "{answer}");
+    let list = answer.at(&["spec", "ephemeralContainers"]).items();
+    assert_eq!(list.iter().map(|one| one.at(&["name"]).str_or_empty()).collect::<Vec<_>>(), ["dbg"]);
+    let (code, answer) = patch(doc!({"name": "dbg", "image": "other"}));
+    let message = answer.at(&["message"]).str_or_empty();
+    assert!(code == 422 && message.contains("existing ephemeral containers \"dbg\" may not be changed"), "{message}");
+    let (code, answer) = patch(doc!({"name": "c", "image": "busybox", "targetContainerName": "none"}));
+    let message = answer.at(&["message"]).str_or_empty();
+    assert!(code == 422 && message.contains("ephemeralContainers[0].name: Duplicate value: \"c\""), "{message}");
+    assert!(message.contains("targetContainerName: Not found: \"none\""), "{message}");
+}
+
+#[test]
+fn what_a_running_pod_asks_for_changes_through_resize_alone() {
+    let mut api = Api::new();
+    api.ok("POST", "/api/v1/namespaces/shop/serviceaccounts", &doc!({"metadata": {"name": "default"}}));
+    let pod = doc!({"metadata": {"name": "p"}, "spec": {
+        "containers": [{"name": "c", "image": "nginx", "resources": {"requests": {"cpu": "100m"}}}],
+    }});
+    api.ok("POST", "/api/v1/namespaces/shop/pods", &pod);
+    let mut patch = |path: &str, resources: Value| {
+        let body = doc!({"spec": {"containers": [{"name": "c", "resources": (resources)}]}});
+        let (code, answer) = api.send("PATCH", path, STRATEGIC, body.to_json().as_bytes());
+        (code, answer.at(&["message"]).str_or_empty().to_owned())
+    };
+    let (main, resize) = ("/api/v1/namespaces/shop/pods/p", "/api/v1/namespaces/shop/pods/p/resize");
+    assert_eq!(patch(main, doc!({"requests": {"cpu": "200m"}})).0, 422);
+    assert_eq!(patch(resize, doc!({"requests": {"cpu": "200m"}})), (200, String::new()));
+    let (code, message) = patch(resize, doc!({"requests": null}));
+    assert!(code == 422 && message.contains("Pod QOS Class may not change as a result of resizing"), "{message}");
+    let (code, message) = patch(resize, doc!({"requests": {"ephemeral-storage": "1"}}));
+    assert!(code == 422 && message.contains("only cpu and memory resources are mutable"), "{message}");
+}
+
+#[test]
+fn a_scale_that_is_applied_is_owned_on_the_object_whose_scale_it_is() {
+    let mut api = Api::new();
+    let path = "/apis/apps/v1/namespaces/shop/deployments";
+    api.ok(
+        "POST",
+        path,
+        &doc!({"metadata": {"name": "d"}, "spec": {
+            "replicas": 1, "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "nginx"}]}},
+        }}),
+    );
+    let mut apply = |query: &str, version: &str| {
+        let body = doc!({"apiVersion": (version), "kind": "Scale", "spec": {"replicas": 3}});
+        let target = format!("{path}/d/scale?fieldManager=m{query}");
+        api.send("PATCH", &target, "application/apply-patch+yaml", body.to_json().as_bytes())
+    };
+    let (code, answer) = apply("", "autoscaling/v1");
+    let message = answer.at(&["message"]).str_or_empty().to_owned();
+    assert_eq!(code, 409, "{message}");
+    assert!(message.contains("conflict with \"test\"") && message.contains(".spec.replicas"), "{message}");
+    assert_eq!(apply("", "apps/v1").0, 400);
+    let (code, answer) = apply("&force=true", "autoscaling/v1");
+    assert_eq!((code, answer.at(&["spec", "replicas"])), (200, &Value::from(3)), "{answer}");
+    let object = api.ok("GET", &format!("{path}/d"), &Value::Null);
+    let entries = object.at(&["metadata", "managedFields"]).items();
+    let own = entries.iter().find(|entry| *entry.at(&["manager"]) == *"m").unwrap();
+    assert_eq!(own.at(&["subresource"]), &Value::from("scale"));
+    assert_eq!(own.at(&["fieldsV1"]), &doc!({"f:spec": {"f:replicas": {}}}));
+}
+
+#[test]
+fn a_patch_does_not_move_an_object_to_another_namespace() {
+    let mut api = Api::new();
+    api.ok("POST", MAPS, &doc!({"metadata": {"name": "a"}}));
+    let (code, answer) =
+        api.send("PATCH", &format!("{MAPS}/a"), "application/merge-patch+json", br#"{"metadata":{"namespace":"x"}}"#);
+    let message = answer.at(&["message"]).str_or_empty();
+    assert_eq!(code, 400);
+    assert_eq!(message, "the namespace of the provided object does not match the namespace sent on the request");
+}
+
+#[test]
+fn a_patch_that_cannot_be_read_is_refused_in_the_words_of_its_kind() {
+    let mut api = Api::new();
+    api.ok("POST", MAPS, &doc!({"metadata": {"name": "a"}}));
+    let (merge, json, apply) =
+        ("application/merge-patch+json", "application/json-patch+json", "application/apply-patch+yaml");
+    let cases = [
+        (merge, "", "{\"a\":", "error decoding patch: unexpected end of JSON input"),
+        (
+            merge,
+            "",
+            "[]",
+            "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}",
+        ),
+        (merge, "", "null", "Invalid JSON Patch"),
+        (merge, "?fieldValidation=Ignore", "{\"a\":", "Invalid JSON Patch"),
+        (STRATEGIC, "", "{\"a\":", "unexpected end of JSON input"),
+        (
+            json,
+            "",
+            "[1]",
+            "error decoding patch: json: cannot unmarshal number into Go value of type handlers.jsonPatchOp",
+        ),
+        (
+            apply,
+            "?fieldManager=m",
+            "a: b: c",
+            "error decoding YAML: error converting YAML to JSON: yaml: mapping values are not allowed in this context",
+        ),
+        (
+            apply,
+            "?fieldManager=m",
+            "",
+            "Incorrect version specified in apply patch. Specified patch version: , expected: v1",
+        ),
+    ];
+    for (kind, query, body, want) in cases {
+        let (code, answer) = api.send("PATCH", &format!("{MAPS}/a{query}"), kind, body.as_bytes());
+        assert_eq!((code, answer.at(&["message"]).str_or_empty()), (400, want), "{kind} {body}");
+    }
+    assert_eq!(api.send("PATCH", &format!("{MAPS}/a"), STRATEGIC, b"null").0, 200);
 }

@@ -276,12 +276,19 @@ fn write(
     if let Some(typed) = resource.ty().as_go(&patched) {
         patched = typed;
     }
+    if patched.namespace().is_empty() && !stored.namespace().is_empty() {
+        patched.set(&["metadata", "namespace"], stored.namespace());
+    }
     if patched.name() != stored.name() {
         return Err(Status::bad_request(format!(
             "the name of the object ({}) does not match the name on the URL ({})",
             patched.name(),
             key.name
         )));
+    }
+    if patched.namespace() != stored.namespace() {
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(Status::bad_request(message));
     }
     let patched = cluster.schema.convert(&patched, &resource.storage.kind);
     let updated = registry::update(cluster, &key, patched, part, &request.writer())?;
@@ -328,12 +335,27 @@ fn apply(cluster: &mut Cluster, request: &Request<'_>, stored: Option<&Value>, p
     if stored.is_none() && !call.on.subresource.is_empty() {
         return Err(Status::not_found(&resource.id(), &key.name));
     }
+    let (code, written, warnings) = applied(cluster, request, stored, part, &call.body)?;
+    let mut answer = request.show(cluster, code, &written)?;
+    answer.warnings.extend(warnings);
+    Ok(answer)
+}
+
+/// Applies what a manager wants of an object: the code to answer with, the object, and what the client should be told.
+pub(super) fn applied(
+    cluster: &mut Cluster,
+    request: &Request<'_>,
+    stored: Option<&Value>,
+    part: Part,
+    wanted: &Value,
+) -> Result<(u16, Value, Vec<String>), Status> {
+    let (key, resource, call) = (request.key(), &request.resource, request.call);
     let writer = Writer { applied: true, ..request.writer() };
     let live = stored.map(|stored| cluster.schema.convert(stored, &resource.gvk()));
     let Some(writing) = registry::writing(cluster, &key.resource, part, &writer) else {
         return Err(Status::not_found(&resource.id(), &key.name));
     };
-    let applied = writing.apply(live.as_ref(), &call.body, call.options.force)?;
+    let applied = writing.apply(live.as_ref(), wanted, call.options.force)?;
     let warnings = twice(call)?;
     let object = request.document(cluster, &applied)?;
     let (code, written) = if stored.is_some() {
@@ -345,9 +367,7 @@ fn apply(cluster: &mut Cluster, request: &Request<'_>, stored: Option<&Value>, p
         let cause = Cause::invalid("metadata.uid", object.uid(), "field is immutable");
         return Err(Status::invalid(&resource.group, &resource.kind, &key.name, &[cause.clone(), cause]));
     };
-    let mut answer = request.show(cluster, code, &written)?;
-    answer.warnings.extend(warnings);
-    Ok(answer)
+    Ok((code, written, warnings))
 }
 
 /// What field validation says of keys that stand twice in what is applied.

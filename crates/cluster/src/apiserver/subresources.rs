@@ -6,7 +6,6 @@
 use super::Form;
 use super::call::{Answer, Content, PatchType, Verb};
 use super::handle::{self, Request};
-use super::patch;
 use super::registry::{self, Deletion, Part};
 use super::status::{Cause, Status};
 use super::table::{Include, Table};
@@ -14,7 +13,7 @@ use crate::cluster::Cluster;
 use crate::doc;
 use crate::labels;
 use crate::object::ObjectKey;
-use crate::schema::ScalePaths;
+use crate::schema::{GroupVersionKind, ScalePaths};
 use crate::time;
 use crate::value::Value;
 
@@ -26,7 +25,8 @@ pub(super) fn answer(cluster: &mut Cluster, request: &Request<'_>) -> Result<Ans
     }
     match (on.subresource.as_str(), request.call.verb) {
         ("status" | "approval", verb) => own(cluster, request, verb, Part::Status),
-        ("ephemeralcontainers" | "resize", verb) => own(cluster, request, verb, Part::Main),
+        ("ephemeralcontainers", verb) => own(cluster, request, verb, Part::EphemeralContainers),
+        ("resize", verb) => own(cluster, request, verb, Part::Resources),
         ("scale", verb) => scale(cluster, request, verb),
         ("eviction", Verb::Create) => evict(cluster, request),
         ("binding", Verb::Create) => bind(cluster, request),
@@ -133,35 +133,16 @@ fn scale(cluster: &mut Cluster, request: &Request<'_>, verb: Verb) -> Result<Ans
     let paths = paths(sub.as_ref());
     let stored = request.stored(cluster)?;
     let current = shown(&stored, &paths);
-    let wanted = match verb {
+    let (wanted, warnings) = match verb {
         Verb::Get => return show_scale(cluster, request, &current),
-        Verb::Update => request.call.body.clone(),
-        Verb::Patch(PatchType::Apply) => {
-            patch::apply(PatchType::Merge, scale_type(request), &current, &request.call.body)?
-        }
+        Verb::Update => (request.call.body.clone(), Vec::new()),
+        Verb::Patch(PatchType::Apply) => return apply_scale(cluster, request, &stored, &paths),
         Verb::Patch(kind) => {
-            let expected = crate::schema::GroupVersionKind::new("autoscaling", "v1", "Scale");
-            handle::patched(cluster, request.call, kind, scale_type(request), &expected, &current)?.0
+            handle::patched(cluster, request.call, kind, scale_type(request), &scale_kind(), &current)?
         }
-        _ => {
-            return Err(Status::new(
-                405,
-                "MethodNotAllowed",
-                "the server does not allow this method on the requested resource",
-            ));
-        }
+        _ => return Err(Status::method_not_allowed()),
     };
-    let replicas = wanted.at(&["spec", "replicas"]);
-    let replicas = match replicas {
-        Value::Null => 0,
-        Value::Int(number) => *number,
-        other => {
-            return Err(Status::bad_request(format!(
-                "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal {} into Go struct field ScaleSpec.spec.replicas of type int32",
-                if other.as_str().is_some() { "string" } else { "number" }
-            )));
-        }
-    };
+    let replicas = wanted.at(&["spec", "replicas"]).as_int().unwrap_or(0);
     if replicas < 0 {
         let cause = Cause::invalid("spec.replicas", replicas, "must be greater than or equal to 0");
         return Err(Status::invalid("autoscaling", "Scale", stored.name(), &[cause]));
@@ -174,7 +155,41 @@ fn scale(cluster: &mut Cluster, request: &Request<'_>, verb: Verb) -> Result<Ans
     }
     let updated = registry::update(cluster, &request.key(), object, Part::Main, &request.writer())?;
     let scale = shown(&updated, &paths);
-    show_scale(cluster, request, &scale)
+    let mut answer = show_scale(cluster, request, &scale)?;
+    answer.warnings.extend(warnings);
+    Ok(answer)
+}
+
+fn scale_kind() -> GroupVersionKind {
+    GroupVersionKind::new("autoscaling", "v1", "Scale")
+}
+
+/// What a manager wants of a scale it wants of the object whose scale that is, and owns there.
+fn apply_scale(cluster: &mut Cluster, request: &Request<'_>, stored: &Value, paths: &Paths) -> Result<Answer, Status> {
+    let body = &request.call.body;
+    let (said, kind) = (body.api_version(), scale_kind());
+    if said != kind.api_version() {
+        let message = format!(
+            "Incorrect version specified in apply patch. Specified patch version: {said}, expected: {}",
+            kind.api_version()
+        );
+        return Err(Status::bad_request(message));
+    }
+    let mut wanted = doc!({
+        "apiVersion": (request.resource.api_version()), "kind": (&request.resource.kind),
+        "metadata": {"name": (stored.name()), "namespace": (stored.namespace())},
+    });
+    if let Some(replicas) = body.find(&["spec", "replicas"]) {
+        if replicas.as_int().is_some_and(|replicas| replicas < 0) {
+            let cause = Cause::invalid("spec.replicas", replicas, "must be greater than or equal to 0");
+            return Err(Status::invalid("autoscaling", "Scale", stored.name(), &[cause]));
+        }
+        wanted.set(&paths.wanted.iter().map(String::as_str).collect::<Vec<_>>(), replicas.clone());
+    }
+    let (_, written, warnings) = handle::applied(cluster, request, Some(stored), Part::Main, &wanted)?;
+    let mut answer = show_scale(cluster, request, &shown(&written, paths))?;
+    answer.warnings.extend(warnings);
+    Ok(answer)
 }
 
 fn scale_type<'a>(request: &'a Request<'_>) -> crate::schema::Type<'a> {
@@ -184,8 +199,7 @@ fn scale_type<'a>(request: &'a Request<'_>) -> crate::schema::Type<'a> {
 
 fn show_scale(cluster: &Cluster, request: &Request<'_>, scale: &Value) -> Result<Answer, Status> {
     if request.call.output.form == Form::Table {
-        let kind = crate::schema::GroupVersionKind::new("autoscaling", "v1", "Scale");
-        let table = Table::of_kind(&kind).one(scale, Include::parse(None)?, true, cluster.now());
+        let table = Table::of_kind(&scale_kind()).one(scale, Include::parse(None)?, true, cluster.now());
         return Ok(Answer::document(200, table));
     }
     Ok(Answer::document(200, scale.clone()))

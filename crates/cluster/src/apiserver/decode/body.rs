@@ -56,8 +56,19 @@ pub(super) fn check_size(body: &[u8]) -> Result<(), Status> {
 
 fn parse(encoding: Encoding, body: &[u8]) -> Result<Parsed, String> {
     match encoding {
-        Encoding::Yaml => json::parse_yaml(body).map_err(|error| error.0),
+        Encoding::Yaml => json::parse_yaml(body).map_err(|error| yaml_words(&error.0)),
         _ => json::parse(body).map_err(|error| syntax::error(body).unwrap_or(error.0)),
+    }
+}
+
+/// What is wrong with YAML in the words of Go's parser, which names a line from the second on.
+fn yaml_words(error: &str) -> String {
+    let place = error.rsplit_once(" at line ");
+    let line = place.and_then(|(_, place)| place.split(',').next()?.trim().parse::<u32>().ok());
+    match (place, line) {
+        (Some((what, _)), Some(line)) if line > 1 => format!("yaml: line {line}: {what}"),
+        (Some((what, _)), Some(_)) => format!("yaml: {what}"),
+        _ => format!("yaml: {error}"),
     }
 }
 
@@ -89,6 +100,12 @@ pub(super) fn object(
                 Status::new(415, "UnsupportedMediaType", error.to_string())
             }
             NotReadable::Broken(_) => Status::bad_request(error.to_string()),
+        })?,
+        Encoding::Yaml if !body.trim_ascii_start().starts_with(b"{") => parse(encoding, body).map_err(|why| {
+            let (kind, summary) = (&kind.kind, syntax::summary(body));
+            Status::bad_request(format!(
+                "the object provided is unrecognized (must be of type {kind}): {why} ({summary})"
+            ))
         })?,
         _ => parse(encoding, body).map_err(|why| unrecognized(&why))?,
     };
@@ -254,6 +271,8 @@ pub(super) fn check_path(on: &Subject, verb: Verb, document: &Value) -> Result<(
     Ok(())
 }
 
+const NO_PATCH: &str = "Invalid JSON Patch";
+
 /// Reads a patch.
 ///
 /// # Errors
@@ -261,15 +280,25 @@ pub(super) fn check_path(on: &Subject, verb: Verb, document: &Value) -> Result<(
 pub(super) fn patch(patch: PatchType, body: &[u8], validation: FieldValidation) -> Result<Read, Status> {
     let decoding = |why: String| Status::bad_request(format!("error decoding patch: {why}"));
     let parsed = match patch {
-        PatchType::Apply => {
-            json::parse_yaml(body).map_err(|error| Status::bad_request(format!("error decoding YAML: {}", error.0)))?
-        }
+        PatchType::Apply => json::parse_yaml(body).map_err(|error| {
+            let why = yaml_words(&error.0);
+            Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: {why}"))
+        })?,
         PatchType::Json => parse(Encoding::Json, body).map_err(decoding)?,
-        PatchType::Merge | PatchType::Strategic => parse(Encoding::Json, body).map_err(Status::bad_request)?,
+        // Only who looks for faults reads a merge patch before the library does.
+        PatchType::Merge if validation != FieldValidation::Ignore => parse(Encoding::Json, body).map_err(decoding)?,
+        PatchType::Merge => parse(Encoding::Json, body).map_err(|_| Status::bad_request(NO_PATCH))?,
+        PatchType::Strategic => parse(Encoding::Json, body).map_err(Status::bad_request)?,
     };
-    let fits = match patch {
-        PatchType::Json => matches!(parsed.value, Value::Array(_) | Value::Null),
-        PatchType::Merge | PatchType::Strategic | PatchType::Apply => matches!(parsed.value, Value::Object(_)),
+    let fits = match (patch, &parsed.value) {
+        (PatchType::Json, Value::Array(_) | Value::Null) => true,
+        (PatchType::Merge | PatchType::Strategic | PatchType::Apply, Value::Object(_)) => true,
+        (PatchType::Merge, Value::Null) => return Err(Status::bad_request(NO_PATCH)),
+        // Nothing is wanted, and nothing changes; what is applied has to say of what it is.
+        (PatchType::Strategic | PatchType::Apply, Value::Null) => {
+            return Ok(Read { value: crate::doc!({}), faults: Vec::new() });
+        }
+        _ => false,
     };
     if fits {
         let Parsed { value, duplicates } = parsed;
@@ -279,7 +308,8 @@ pub(super) fn patch(patch: PatchType, body: &[u8], validation: FieldValidation) 
                 Vec::from_iter(repeated(&duplicates).map(|lines| format!("error converting YAML to JSON: {lines}")))
             }
             PatchType::Merge | PatchType::Strategic => {
-                duplicates.iter().map(|path| format!("duplicate field {path:?}")).collect()
+                let again = || Sent::json(body);
+                fields::read(Type::unknown(), &value, !duplicates.is_empty(), again).unwrap_or_default().faults
             }
             PatchType::Json => operation_faults(body, &value, duplicates.is_empty())?,
         };
@@ -290,7 +320,7 @@ pub(super) fn patch(patch: PatchType, body: &[u8], validation: FieldValidation) 
         _ => "map[string]interface {}",
     };
     let why = format!("json: cannot unmarshal {} into Go value of type {into}", go_kind(&parsed.value));
-    Err(if patch == PatchType::Json { decoding(why) } else { Status::bad_request(why) })
+    Err(if matches!(patch, PatchType::Json | PatchType::Merge) { decoding(why) } else { Status::bad_request(why) })
 }
 
 /// What is wrong with the operations of a JSON patch: members that operations do not have, or have twice.

@@ -12,6 +12,10 @@ use crate::value::Value;
 
 /// A document as Go writes it. Where `merged` has a map, that map was taken apart and put together again, and is sorted.
 pub(in crate::apiserver) fn as_go_writes(ty: Type<'_>, value: &Value, merged: &Value) -> String {
+    if !ty.is_go() {
+        // A custom resource is a map to Go, sorted throughout.
+        return value.to_json();
+    }
     let mut text = String::new();
     write(ty, value, Some(merged), &mut text);
     text

@@ -26,7 +26,7 @@ use crate::doc;
 use crate::object::ObjectKey;
 use crate::schema::split_api_version;
 use crate::time;
-use crate::value::{Text, Value};
+use crate::value::{List, Text, Value};
 use definitions::types_changed;
 use strategy::Strategy;
 
@@ -82,6 +82,10 @@ pub enum Part {
     Main,
     /// The status alone.
     Status,
+    /// Of a pod: the containers that are put into it while it runs.
+    EphemeralContainers,
+    /// Of a pod: what its containers ask for.
+    Resources,
 }
 
 /// How often a generated name may be taken before the server gives up.
@@ -223,6 +227,17 @@ pub fn update(
             }
             object = new;
         }
+        Part::EphemeralContainers | Part::Resources => {
+            let mut new = old.clone();
+            if writer.applied {
+                keep(&mut new, &object, &["metadata", "managedFields"]);
+            }
+            match part {
+                Part::Resources => resize(&mut new, &object),
+                _ => keep(&mut new, &object, &["spec", "ephemeralContainers"]),
+            }
+            object = new;
+        }
     }
     // What only the server writes.
     for field in [
@@ -237,7 +252,7 @@ pub fn update(
         keep(&mut object, &old, &["metadata", field]);
     }
     match part {
-        Part::Main => {
+        Part::Main | Part::EphemeralContainers | Part::Resources => {
             defaults::apply(&key.resource, &mut object);
             if let Some(schema) = &schema {
                 custom::fill(schema, &mut object);
@@ -265,9 +280,9 @@ pub fn update(
     }
     if let Some(typed) = known.as_ref().and_then(|known| known.ty().as_go(&object)) {
         match part {
-            Part::Main => object = typed,
             // A write of the status leaves the rest as it is, to the letter.
             Part::Status => keep(&mut object, &typed, &["status"]),
+            _ => object = typed,
         }
     }
     if (object == old || apply::differ_in_times_only(&object, &old)) && (uid.is_empty() || uid == old.uid()) {
@@ -280,8 +295,8 @@ pub fn update(
     }
     let write = admission::Write { key, old: Some(&old), writer };
     match part {
-        Part::Main => admission::validate(cluster, write, &object)?,
         Part::Status => admission::validate_status(cluster, write, &object)?,
+        _ => admission::validate(cluster, write, &object)?,
     }
     if object.is_terminating() && is_done(key, &object) {
         if !writer.dry_run {
@@ -291,6 +306,22 @@ pub fn update(
         return Ok(object);
     }
     Ok(store(cluster, key, object, writer))
+}
+
+/// Gives the containers of a pod what those of the same names in another ask for.
+fn resize(pod: &mut Value, asked: &Value) {
+    for list in ["containers", "initContainers"] {
+        let containers = pod.find_mut(&["spec", list]).and_then(Value::as_array_mut).map(List::edit);
+        for container in containers.into_iter().flatten() {
+            let name = container.at(&["name"]).clone();
+            let asks = asked.at(&["spec", list]).items().iter().find(|asks| *asks.at(&["name"]) == name);
+            for field in ["resources", "resizePolicy"] {
+                if let Some(asks) = asks {
+                    keep(container, asks, &[field]);
+                }
+            }
+        }
+    }
 }
 
 /// What is written must be a change of what its writer saw.
@@ -319,6 +350,8 @@ fn update_causes(key: &ObjectKey, object: &Value, old: &Value, uid: &str, part: 
     causes.extend(match part {
         Part::Main => validation::update(key, object, old),
         Part::Status => validation::status(key, object, old),
+        Part::EphemeralContainers => validation::ephemeral_containers(key, object, old),
+        Part::Resources => validation::resize(key, object, old),
     });
     causes
 }

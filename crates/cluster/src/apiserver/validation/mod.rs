@@ -58,7 +58,12 @@ use crate::value::Value;
 pub(super) fn create(key: &ObjectKey, object: &Value) -> Vec<Cause> {
     let mut faults = Faults::default();
     metadata::check(key, object, &mut faults);
-    kind(&key.resource, &At::root(object), &mut faults);
+    let root = At::root(object);
+    kind(&key.resource, &root, &mut faults);
+    let ephemeral = root.down(&["spec", "ephemeralContainers"]);
+    if key.is("pods") && !ephemeral.value.is_empty() {
+        faults.forbidden(&ephemeral, "cannot be set on create");
+    }
     faults.causes
 }
 
@@ -87,6 +92,26 @@ pub(super) fn update(key: &ObjectKey, object: &Value, old: &Value) -> Vec<Cause>
         kind(resource, &root, &mut faults);
     }
     change(resource, &root, old, &mut faults);
+    faults.causes
+}
+
+/// What is wrong with containers that are put into a pod while it runs.
+pub(super) fn ephemeral_containers(key: &ObjectKey, object: &Value, old: &Value) -> Vec<Cause> {
+    let mut faults = Faults::default();
+    metadata::check_again(&key.resource, object, &mut faults);
+    let spec = At::root(object).field("spec");
+    pod::spec(&spec, &mut faults);
+    pod::ephemeral_update(&spec, old.at(&["spec"]), &mut faults);
+    faults.causes
+}
+
+/// What is wrong with what a pod's containers ask for while they run.
+pub(super) fn resize(key: &ObjectKey, object: &Value, old: &Value) -> Vec<Cause> {
+    let mut faults = Faults::default();
+    metadata::check_again(&key.resource, object, &mut faults);
+    let root = At::root(object);
+    pod::spec(&root.field("spec"), &mut faults);
+    pod::resize(&root, old, &mut faults);
     faults.causes
 }
 

@@ -282,6 +282,93 @@ pub(super) fn update(at: &At<'_>, old: &Value, faults: &mut Faults) {
     }
 }
 
+/// Containers that were put into a pod stay in it as they are.
+pub(super) fn ephemeral_update(at: &At<'_>, old: &Value, faults: &mut Faults) {
+    let ephemeral = at.field("ephemeralContainers");
+    let names = |list: &'static str| at.field(list).value.items().iter().map(|container| container.at(&["name"]));
+    let others: Vec<&Value> = names("containers").chain(names("initContainers")).collect();
+    let mut taken = BTreeSet::new();
+    for container in ephemeral.items() {
+        let name = container.field("name");
+        if faults.some_text(&name) {
+            faults.all(&name, names::label(name.text()));
+        }
+        if others.contains(&name.value) || !taken.insert(name.text()) {
+            faults.duplicate(&name);
+        }
+        if container.field("image").text().is_empty() {
+            faults.required(&container.field("image"), "");
+        }
+        let target = container.field("targetContainerName");
+        if !target.text().is_empty() && !others.contains(&target.value) {
+            faults.not_found(&target);
+        }
+        for field in ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resources"] {
+            let field = container.field(field);
+            if !field.value.is_empty() {
+                faults.forbidden(&field, "cannot be set for an Ephemeral Container");
+            }
+        }
+    }
+    for had in old.at(&["ephemeralContainers"]).items() {
+        let name = had.at(&["name"]);
+        match ephemeral.value.items().iter().find(|container| container.at(&["name"]) == name) {
+            None => {
+                let why = format!("existing ephemeral containers {name} may not be removed\n");
+                faults.forbidden(&ephemeral, &why);
+            }
+            Some(new) if new != had => {
+                let why = format!("existing ephemeral containers {name} may not be changed\n");
+                faults.forbidden(&ephemeral, &format!("{why}{}", diff(had, new)));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Only processor time and memory are asked for anew, and not so much or little that the pod is of another class.
+pub(super) fn resize(root: &At<'_>, old: &Value, faults: &mut Faults) {
+    let spec = root.field("spec");
+    let class = crate::apiserver::defaults::quality(root.value);
+    if old.at(&["status", "qosClass"]) != class {
+        let why = "Pod QOS Class may not change as a result of resizing";
+        faults.invalid_as(&spec, &quote(class), why);
+    }
+    let elastic = |resources: &Value| -> Value {
+        let mut fixed = resources.clone();
+        for list in ["limits", "requests"] {
+            for resource in ["cpu", "memory"] {
+                fixed.remove(&[list, resource]);
+            }
+            if fixed.find(&[list]).is_some_and(Value::is_empty) {
+                fixed.remove(&[list]);
+            }
+        }
+        fixed
+    };
+    for list in ["containers", "initContainers"] {
+        let before = old.at(&["spec", list]).items();
+        let fixed = |containers: &[Value]| -> Vec<Value> {
+            containers.iter().map(|container| elastic(container.at(&["resources"]))).collect()
+        };
+        if fixed(spec.field(list).value.items()) != fixed(before) {
+            faults.forbidden(&spec, "only cpu and memory resources are mutable");
+        }
+        for (container, had) in spec.field(list).items().zip(before) {
+            let gone = |which: &str| {
+                let now = container.value.at(&["resources", which]);
+                had.at(&["resources", which]).entries().iter().any(|(resource, _)| now.get(resource).is_none())
+            };
+            for which in ["requests", "limits"] {
+                if gone(which) {
+                    let why = format!("resource {which} cannot be removed");
+                    faults.forbidden(&container.down(&["resources", which]), &why);
+                }
+            }
+        }
+    }
+}
+
 /// What of a spec may not change.
 fn fixed(spec: &Value, old: &Value) -> Value {
     let mut fixed = spec.clone();
