@@ -292,14 +292,18 @@ impl Cluster {
     /// Has controllers look at what was under way when the snapshot was taken, and only at that: what has settled is left
     /// alone, so that all that then happens follows from what is done to the cluster.
     pub fn resume(&mut self) {
-        let under_way: Vec<(ObjectKey, Value)> = self
-            .store
-            .iter()
-            .filter(|(key, object)| is_under_way(key, object))
-            .map(|(key, object)| (key.clone(), object.clone()))
-            .collect();
-        for (key, object) in under_way {
-            let seen = Change { version: self.version(), at: self.now, key, before: None, after: Some(object) };
+        let all: Vec<ObjectKey> = self.store.iter().map(|(key, _)| key.clone()).collect();
+        self.resume_at(&all);
+    }
+
+    /// The same for some objects alone.
+    pub fn resume_at(&mut self, keys: &[ObjectKey]) {
+        for key in keys {
+            let Some(object) = self.store.get(key).filter(|object| is_under_way(key, object)).cloned() else {
+                continue;
+            };
+            let seen =
+                Change { version: self.version(), at: self.now, key: key.clone(), before: None, after: Some(object) };
             controllers::notice(self, &seen);
         }
     }

@@ -228,7 +228,12 @@ async fn a_stock_client_waits_for_a_person_and_goes_on_once_after_approval() {
     let deletes =
         station.production.writes().iter().filter(|seen| seen.method == "DELETE" && !seen.is_rehearsal()).count();
     assert_eq!(deletes, 1, "{:?}", station.production.writes());
-    let story = station.gate.ask(&["show", &case]).unwrap();
+    // The client is answered before the record has what it was answered.
+    let story = support::until("the story is told to its end", async || {
+        let story = station.gate.ask(&["show", &case]).unwrap();
+        story.contains("production did it").then_some(story)
+    })
+    .await;
     for part in [
         "asked to delete Namespace/archive",
         "lose the data of PersistentVolume/orders",

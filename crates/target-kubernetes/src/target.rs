@@ -166,3 +166,38 @@ impl Target for Kubernetes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    use cluster::{Cluster, doc};
+
+    use super::*;
+    use crate::testing::{asked, deployment, fresh, make, send, service, settle};
+
+    const WEB: &str = "PATCH /apis/apps/v1/namespaces/shop/deployments/web";
+
+    #[tokio::test]
+    async fn what_is_under_way_in_production_goes_on_in_a_fork() {
+        let mut production = fresh(3);
+        make(&mut production, &deployment("web", 3));
+        make(&mut production, &service("web"));
+        settle(&mut production);
+        send(&mut production, WEB, &doc!({"spec": {"replicas": 5}}));
+        production.advance(production.now() + Duration::from_millis(400));
+
+        // As it is heard of: objects, and nothing of what is due.
+        let mut heard = Cluster::new(production.schema.clone(), production.now(), 1);
+        for (key, object) in production.objects() {
+            heard.load(key.clone(), object.clone());
+        }
+        let (sync, _) = Sync::by_hand(heard);
+        let target = Kubernetes::new("production".into(), sync, Mask::new().unwrap());
+        let mut fork = target.fork(&Pending::none()).unwrap();
+        let call = asked(&production, WEB, &doc!({"spec": {"replicas": 6}})).call;
+        let told = fork.play(&call, &AtomicBool::new(false)).unwrap().effect.forecast;
+        assert_eq!(told.services["shop/web"].ready_after.likely(), 6, "{:?}", told.services);
+    }
+}

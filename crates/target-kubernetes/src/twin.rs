@@ -20,6 +20,12 @@ use crate::effect::{self, Ledger, Run};
 /// How far ahead a simulation looks: long enough for a rollout to stall (`progressDeadlineSeconds` is 600 by default).
 pub const HORIZON: Duration = Duration::from_secs(600);
 
+/// Owners stand above each other so often: a pod's set, the set's Deployment, whatever made that.
+const OWNERS_MAX: usize = 4;
+
+/// Of larger families only a part is looked at.
+const FAMILY_MAX: usize = 10_000;
+
 /// A fork of the twin. What is applied to it stays, so that actions can follow one another.
 pub struct ClusterTwin {
     cluster: Cluster,
@@ -77,7 +83,7 @@ impl ClusterTwin {
     /// # Errors
     /// What the API server would answer, or that the simulation was given up.
     pub fn play(&mut self, call: &Call, stop: &AtomicBool) -> Result<Prediction, SimulateError> {
-        let before = self.cluster.clone();
+        let before = self.resumed(call);
         let mut after = before.clone();
         after.trace();
         apiserver::handle(&mut after, call, &self.user)
@@ -99,6 +105,41 @@ impl ClusterTwin {
     }
 }
 
+impl ClusterTwin {
+    /// The cluster, with controllers at what was under way when the snapshot was taken, as far as the call is about it: a
+    /// snapshot holds objects, and nothing of what is due. What is under way elsewhere is not this call's doing.
+    fn resumed(&self, call: &Call) -> Cluster {
+        let mut cluster = self.cluster.clone();
+        let Some(mut key) = describe::key(call) else { return cluster };
+        let mut family = Vec::new();
+        for _ in 0..OWNERS_MAX {
+            match above(&cluster, &key) {
+                Some(owner) => key = owner,
+                None => break,
+            }
+        }
+        let mut found = vec![key];
+        while let Some(key) = found.pop() {
+            let uid = cluster.get(&key).map_or("", cluster::Value::uid);
+            if !uid.is_empty() && family.len() < FAMILY_MAX {
+                found.extend(cluster.dependents(uid).map(|(key, _)| key.clone()));
+            }
+            family.push(key);
+        }
+        cluster.resume_at(&family);
+        cluster
+    }
+}
+
+/// The controller of an object.
+pub(crate) fn above(cluster: &Cluster, key: &ObjectKey) -> Option<ObjectKey> {
+    let owner = cluster.get(key)?.controller()?;
+    let mut resources = cluster.schema.resources();
+    let resource = resources.find(|resource| resource.kind == owner.kind() && resource.is_storage_version())?;
+    let above = key.beside(resource.storage.resource.as_str(), owner.name());
+    cluster.get(&above).is_some_and(|object| object.uid() == owner.uid()).then_some(above)
+}
+
 impl gate::Twin for ClusterTwin {
     type Call = Asked;
 
@@ -108,7 +149,7 @@ impl gate::Twin for ClusterTwin {
         if call.options.dry_run || describe::access(call) == model::Access::Read {
             return Some(Prediction::nothing());
         }
-        bound(&self.cluster, call, &self.user, self.horizon)
+        bound(&self.resumed(call), call, &self.user, self.horizon)
     }
 
     fn apply(&mut self, asked: &Asked, stop: &Stop) -> Result<Prediction, SimulateError> {
@@ -170,4 +211,41 @@ pub(crate) fn reference(cluster: &Cluster, key: &ObjectKey) -> ObjectRef {
     let kind = known.map_or(key.resource.as_str(), |resource| resource.kind.as_str());
     let namespace = (!key.namespace.is_empty()).then_some(key.namespace.as_str());
     ObjectRef::new(kind, namespace, key.name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use cluster::doc;
+
+    use super::*;
+    use crate::testing::{asked, deployment, fresh, make, send, service, settle};
+
+    const WEB: &str = "PATCH /apis/apps/v1/namespaces/shop/deployments/web?fieldManager=";
+
+    #[test]
+    fn an_apply_that_leaves_out_the_replicas_that_it_alone_owned_takes_them_back_to_one() {
+        let without = {
+            let mut web = deployment("web", 5);
+            web.remove(&["spec", "replicas"]);
+            web
+        };
+        let five = doc!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"replicas": 5}});
+        for (others, wanted, fewest) in [(&[][..], 1, 1), (&["autoscaler"][..], 5, 5)] {
+            let mut cluster = fresh(3);
+            make(&mut cluster, &service("web"));
+            send(&mut cluster, &format!("{WEB}deploy apply"), &deployment("web", 5));
+            for other in others {
+                send(&mut cluster, &format!("{WEB}{other} apply"), &five);
+            }
+            settle(&mut cluster);
+            let call = asked(&cluster, &format!("{WEB}deploy apply"), &without).call;
+            let played = ClusterTwin::new(cluster).play(&call, &AtomicBool::new(false)).unwrap();
+            let told = &played.effect.forecast;
+            let web = ObjectRef::namespaced("Deployment", "shop", "web");
+            let wants = told.workloads.get(&web).map_or(5, |web| web.wanted_after.likely());
+            let ready = told.services.get("shop/web").map_or(5, |web| web.ready_min.likely());
+            assert_eq!((wants, ready), (wanted, fewest), "{others:?}");
+        }
+    }
 }

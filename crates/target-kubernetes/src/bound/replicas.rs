@@ -46,7 +46,7 @@ pub(super) fn one_deleted(direct: &Direct<'_>, key: &ObjectKey, net: Net<'_>) ->
     if net.after.is_some() && !net.begins_to_terminate() {
         return None;
     }
-    let workload = Workload::of_pod(direct.run.before, key, pod)?;
+    let workload = Workload::of_pod(direct.run.before, key)?;
     let mut sketch = Sketch::of(direct);
     let nodes = workload.room(workload.template(), 1)?;
     sketch.takes_room(&nodes);

@@ -10,6 +10,7 @@ use crate::effect::availability::ready_in;
 use crate::effect::ledger::replica_of;
 use crate::effect::privilege::on_the_node;
 use crate::effect::upkeep;
+use crate::twin::above;
 
 const BUDGETS: &str = "poddisruptionbudgets.policy";
 const AUTOSCALERS: &str = "horizontalpodautoscalers.autoscaling";
@@ -87,12 +88,10 @@ impl<'a> Workload<'a> {
     }
 
     /// Whatever an interchangeable pod belongs to, at the top of its owners, if it is at rest.
-    pub(super) fn of_pod(cluster: &'a Cluster, key: &ObjectKey, pod: &Value) -> Option<Self> {
-        let mut owner = owner_of(cluster, key, pod)?;
-        if let Some(above) = owner_of(cluster, &owner.0, owner.1) {
-            owner = above;
-        }
-        Self::at_rest(cluster, &owner.0, owner.1)
+    pub(super) fn of_pod(cluster: &'a Cluster, key: &ObjectKey) -> Option<Self> {
+        let set = above(cluster, key)?;
+        let top = above(cluster, &set).unwrap_or(set);
+        Self::at_rest(cluster, &top, cluster.get(&top)?)
     }
 
     /// The template of its pods.
@@ -149,15 +148,6 @@ fn children<'a>(cluster: &'a Cluster, owner: &Value) -> impl Iterator<Item = (&'
     let uid = owner.uid();
     let mine = |(_, child): &(&ObjectKey, &Value)| child.controller().is_some_and(|owner| owner.uid() == uid);
     cluster.dependents(uid).filter(mine).collect::<Vec<_>>().into_iter()
-}
-
-fn owner_of<'a>(cluster: &'a Cluster, key: &ObjectKey, object: &Value) -> Option<(ObjectKey, &'a Value)> {
-    let owner = object.controller()?;
-    let mut resources = cluster.schema.resources();
-    let resource = resources.find(|resource| resource.kind == owner.kind() && resource.is_storage_version())?;
-    let above = key.beside(resource.storage.resource.as_str(), owner.name());
-    let object = cluster.get(&above).filter(|object| object.uid() == owner.uid())?;
-    Some((above, object))
 }
 
 /// Whether its own status says that all is as it is asked for.

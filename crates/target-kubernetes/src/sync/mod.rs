@@ -159,7 +159,9 @@ impl Sync {
     /// Follows nothing: what it knows is what it is told.
     #[cfg(test)]
     pub(crate) fn by_hand(cluster: Cluster) -> (Arc<Self>, impl Fn(Cluster) + Send) {
-        let at = |cluster, number| Snapshot { cluster, parts: Arc::default(), number };
+        let part = Part { version: u64::MAX, heard: Instant::now(), listed: true, broken: None };
+        let parts = Arc::new(BTreeMap::from([(Text::from("pods"), part)]));
+        let at = move |cluster, number| Snapshot { cluster, parts: Arc::clone(&parts), number };
         let newest = Arc::new(ArcSwap::from_pointee(at(cluster, 1)));
         let (number, numbers) = watch::channel(1);
         let owner = tokio::spawn(async {}).abort_handle();
