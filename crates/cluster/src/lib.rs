@@ -21,6 +21,7 @@ pub mod snapshot;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod traffic;
 pub mod value;
 
 pub use cluster::{Advance, Change, Cluster, Settings};

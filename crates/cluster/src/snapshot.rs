@@ -156,21 +156,33 @@ impl Newest {
     }
 }
 
-/// A snapshot of some namespaces may leave the namespaces themselves out, but nothing lives in none.
+/// A snapshot may leave namespaces out and what every namespace has, but nothing lives in none, and no pod starts without a
+/// service account.
 fn namespaces(cluster: &mut Cluster) {
-    let missing: std::collections::BTreeSet<_> = cluster
+    let key = |name: &Text| ObjectKey::new("namespaces", "", name.clone());
+    let named: std::collections::BTreeSet<Text> = cluster
         .objects()
-        .map(|(key, _)| key.namespace.clone())
-        .filter(|name| !name.is_empty() && cluster.get(&ObjectKey::new("namespaces", "", name.clone())).is_none())
+        .map(|(key, _)| if key.is("namespaces") { &key.name } else { &key.namespace })
+        .filter(|name| !name.is_empty())
+        .cloned()
         .collect();
-    for name in missing {
-        let key = ObjectKey::new("namespaces", "", name.clone());
-        let namespace = crate::doc!({
-            "apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": (&name), "uid": (format!("{name}-uid")), "labels": {"kubernetes.io/metadata.name": (&name)}},
-            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
-        });
-        cluster.load(key, namespace);
+    for name in named {
+        if cluster.get(&key(&name)).is_none() {
+            let namespace = crate::doc!({
+                "apiVersion": "v1", "kind": "Namespace",
+                "metadata": {"name": (&name), "uid": (format!("{name}-uid")), "labels": {"kubernetes.io/metadata.name": (&name)}},
+                "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
+            });
+            cluster.load(key(&name), namespace);
+        }
+        let account = ObjectKey::new("serviceaccounts", name.clone(), "default");
+        if cluster.get(&account).is_none() {
+            let default = crate::doc!({
+                "apiVersion": "v1", "kind": "ServiceAccount",
+                "metadata": {"name": "default", "namespace": (&name), "uid": (format!("{account}-uid"))},
+            });
+            cluster.load(account, default);
+        }
     }
 }
 
@@ -200,7 +212,8 @@ mod tests {
                 "customresourcedefinitions.apiextensions.k8s.io/demos.demo.io",
                 "demos.demo.io/shop/a",
                 "namespaces/shop",
-                "pods/shop/p"
+                "pods/shop/p",
+                "serviceaccounts/shop/default"
             ]
         );
         assert_eq!(time::format(cluster.now()), "2026-11-24T07:29:46Z");

@@ -109,6 +109,35 @@ record! {
         capacity_per_endpoint: Range<Decimal> => "capacityPerEndpoint",
         /// The share of requests that fail within the horizon (0..=1), if load was simulated.
         error_share: Option<Decimal> => "errorShare",
+        /// The share that would have failed without the action, if load was simulated.
+        error_share_before: Option<Decimal> => "errorShareBefore",
+        /// The longest mean time to an answer, in seconds, if load was simulated.
+        latency_seconds: Option<Decimal> => "latencySeconds",
+        /// What is sent for each request that is meant, retries among it, if load was simulated.
+        amplification: Option<Decimal> => "amplification",
+        /// Whether requests still fail at the horizon, so that it does not recover by itself, if load was simulated.
+        failing_at_end: Option<bool> => "failingAtEnd",
+    }
+}
+
+impl Load {
+    /// What comes and what can be served, before anybody has simulated what becomes of it.
+    pub fn new(requests_per_second: Range<Decimal>, capacity_per_endpoint: Range<Decimal>) -> Self {
+        Self {
+            requests_per_second,
+            capacity_per_endpoint,
+            error_share: None,
+            error_share_before: None,
+            latency_seconds: None,
+            amplification: None,
+            failing_at_end: None,
+        }
+    }
+
+    /// The share of requests that fail because of the action, if load was simulated.
+    pub fn errors_added(&self) -> Option<Decimal> {
+        let before = self.error_share_before.unwrap_or(Decimal::ZERO);
+        Some(self.error_share?.minus(before).max(Decimal::ZERO))
     }
 }
 
@@ -497,6 +526,14 @@ impl Service {
                 (Some(seen), Some(now)) => roughly_no_more(&seen, &now) || now.worst <= Decimal::ONE,
                 _ => true,
             }
+            && self.errors_added() >= other.errors_added()
+    }
+
+    /// The share of requests that fail because of the action, in tenths of a percent, so that what a person agreed to is
+    /// not asked anew for a handful of requests.
+    fn errors_added(&self) -> i64 {
+        let added = self.load.as_ref().and_then(Load::errors_added).unwrap_or(Decimal::ZERO);
+        added.micros() / 1000
     }
 
     /// Does it have fewer endpoints than before, at some moment or at the end?

@@ -241,11 +241,7 @@ fn a_widened_effect_covers_the_one_it_was_and_complete_doubt_is_never_sure() {
 
 #[test]
 fn utilisation_says_how_much_is_asked_of_whoever_is_left() {
-    let load = Load {
-        requests_per_second: Range::exact(Decimal::whole(120)),
-        capacity_per_endpoint: Range::exact(Decimal::whole(50)),
-        error_share: None,
-    };
+    let load = Load::new(Range::exact(Decimal::whole(120)), Range::exact(Decimal::whole(50)));
     let service = Service { ready_min: Range::around(3, 3, 2), load: Some(load), ..Service::steady(3) };
     let used = service.utilisation().unwrap();
     assert_eq!((used.best, used.worst), (Decimal::from_millis(800), Decimal::from_millis(1200)));

@@ -12,6 +12,7 @@ mod capacity;
 mod certainty;
 mod data_loss;
 mod disruption_budget;
+mod error_budget;
 mod guards;
 mod latent_danger;
 mod privilege;
@@ -31,6 +32,7 @@ pub use capacity::Capacity;
 pub use certainty::Certainty;
 pub use data_loss::DataLoss;
 pub use disruption_budget::DisruptionBudget;
+pub use error_budget::ErrorBudget;
 pub use guards::Guards;
 pub use latent_danger::LatentDanger;
 pub use privilege::Privileges;
@@ -46,6 +48,8 @@ pub struct Pack {
     pub signature: Signature,
     /// What services keep.
     pub availability_floor: AvailabilityFloor,
+    /// How many requests may fail.
+    pub error_budget: ErrorBudget,
     /// How much one action touches.
     pub blast_radius: BlastRadius,
     /// What is not touched without a person.
@@ -61,6 +65,7 @@ impl Pack {
         vec![
             Box::new(self.signature),
             Box::new(self.availability_floor),
+            Box::new(self.error_budget),
             Box::new(DisruptionBudget),
             Box::new(DataLoss),
             Box::new(Capacity),

@@ -42,11 +42,7 @@ fn of_effect(rule: &dyn ActionPolicy, effect: &Effect) -> String {
 
 fn service(before: u64, min: u64, after: u64, load: Option<(u64, u64)>) -> Effect {
     let mut effect = Effect::none();
-    let load = load.map(|(gets, each)| Load {
-        requests_per_second: Range::exact(Decimal::from(gets)),
-        capacity_per_endpoint: Range::exact(Decimal::from(each)),
-        error_share: None,
-    });
+    let load = load.map(|(gets, each)| Load::new(Range::exact(Decimal::from(gets)), Range::exact(Decimal::from(each))));
     let service =
         Service { ready_min: Range::exact(min), ready_after: Range::exact(after), load, ..Service::steady(before) };
     effect.forecast.services.insert("shop/cart".into(), service);
@@ -323,4 +319,24 @@ fn what_would_pass_is_said_in_the_terms_of_what_was_asked() {
     assert_eq!(asked(Manner::Changed, Some("spec.replicas")), "replicas >= 2]");
     assert_eq!(asked(Manner::Changed, Some("spec.paused")), "service shop/cart keeps 2 ready endpoints]");
     assert_eq!(asked(Manner::Deleted, None), "service shop/cart keeps 2 ready endpoints]");
+}
+
+#[test]
+fn who_fails_those_who_ask_it_is_held_and_who_goes_on_failing_is_denied() {
+    let failing = |before: i64, after: i64, stays: bool, sent: i64| {
+        let mut effect = service(3, 2, 3, Some((250, 100)));
+        let load = effect.forecast.services.get_mut("shop/cart").unwrap().load.as_mut().unwrap();
+        load.error_share = Some(Decimal::from_millis(after));
+        load.error_share_before = Some(Decimal::from_millis(before));
+        load.amplification = Some(Decimal::from_millis(sent));
+        load.failing_at_end = Some(stays);
+        of_effect(&ErrorBudget::default(), &effect)
+    };
+    assert_eq!(failing(0, 10, false, 1000), "allow: no service would fail those who ask it");
+    assert_eq!(failing(0, 50, false, 1000), "hold: service shop/cart would fail 5 % of its requests for a while");
+    assert_eq!(
+        failing(0, 800, true, 3500),
+        "deny: service shop/cart would fail 80 % of its requests, each sent 3.5 times, and would not recover by itself"
+    );
+    assert_eq!(failing(800, 800, true, 3500), "allow: no service would fail those who ask it", "it failed before");
 }

@@ -28,6 +28,7 @@ use model::{Effect, Prediction};
 
 use crate::describe;
 use crate::effect::ledger::{Ledger, Net, meaning};
+use crate::effect::load;
 use crate::effect::{self, Run};
 use crate::twin::{footprint, pins};
 use sketch::Sketch;
@@ -43,6 +44,11 @@ pub(crate) struct Direct<'a> {
 
 /// Bounds on what a call would lead to within a horizon; none where only a simulation tells.
 pub(crate) fn bound(before: &Cluster, call: &Call, user: &User, horizon: Duration) -> Option<Prediction> {
+    // A dip has no bounds of its own on the requests that fail in it: that hangs on queues, retries and who else calls.
+    everyday(before, call, user, horizon).filter(|prediction| !load::is_felt(before, &prediction.effect.forecast))
+}
+
+fn everyday(before: &Cluster, call: &Call, user: &User, horizon: Duration) -> Option<Prediction> {
     // Something else is under way: only when both are played shows how they go together.
     let at_rest = |cluster: &Cluster| cluster.next_due().is_none_or(|due| due > before.now() + horizon);
     if !at_rest(before) {

@@ -7,7 +7,8 @@ use model::{Change, Decimal, Effect, Footprint, Manner, ObjectRef, Prediction, R
 
 use super::Direct;
 use super::workload::{Before, Workload};
-use crate::effect::availability::{budget_allows, load};
+use crate::effect::availability::budget_allows;
+use crate::effect::load;
 use crate::effect::ledger::{reference, replica_of};
 use crate::effect::{blast, seconds};
 use crate::twin::{footprint, pins};
@@ -72,7 +73,7 @@ impl<'d> Sketch<'d> {
             ready_after: after,
             wanted: None,
             below_seconds: below,
-            load: load(service.object),
+            load: load::said(service.object),
             within_budget: budget_allows(workload.cluster, &service.key, service.object) >= course.missing,
         };
         self.effect.forecast.services.insert(format!("{namespace}/{}", service.key.name), record);

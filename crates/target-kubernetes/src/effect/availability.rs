@@ -1,13 +1,13 @@
 //! Ready endpoints and replicas over time, and the disruption budgets drawn on.
 //!
-//! Knows: EndpointSlices, the status of workloads, PodDisruptionBudgets, the annotations that tell a service's load.
-//! Does not know: how many are enough.
+//! Knows: EndpointSlices, the status of workloads, PodDisruptionBudgets.
+//! Does not know: how many are enough, or how requests fare.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cluster::{Cluster, ObjectKey, Value};
-use model::{Budget, Decimal, Forecast, Load, Range, Service, Workload};
+use cluster::{Cluster, ObjectKey, Value, traffic};
+use model::{Budget, Forecast, Range, Service, Workload};
 use twin::Time;
 
 use super::ledger::{Ledger, reference};
@@ -17,16 +17,16 @@ const SLICES: &str = "endpointslices.discovery.k8s.io";
 const BUDGETS: &str = "poddisruptionbudgets.policy";
 const WORKLOADS: &[&str] = &["deployments.apps", "statefulsets.apps", "daemonsets.apps"];
 
-/// What the annotations on a Service say of its load, in requests per second.
-const GETS: &str = "traffic.lazaret.dev/requests-per-second";
-const SERVES: &str = "traffic.lazaret.dev/capacity-per-pod";
+/// The ready endpoints of the services that anything happens to, over time.
+pub(super) type Courses = BTreeMap<String, load::Endpoints>;
 
 /// Fills in services, workloads, budgets, and pods without a place.
-pub(super) fn read(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) {
-    services(run, ledger, forecast);
+pub(super) fn read(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) -> Courses {
+    let courses = services(run, ledger, forecast);
     workloads(ledger, forecast);
     budgets(ledger, forecast);
     pods(ledger, forecast);
+    courses
 }
 
 /// One service's ready endpoints as the log goes by.
@@ -36,6 +36,7 @@ struct Watched {
     min: u64,
     below: Duration,
     since: Time,
+    course: load::Endpoints,
 }
 
 impl Watched {
@@ -47,7 +48,8 @@ impl Watched {
     }
 }
 
-fn services(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) {
+fn services(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) -> Courses {
+    let mut courses = Courses::new();
     let began = run.before.now();
     let mut watched: BTreeMap<(String, String), Watched> = BTreeMap::new();
     for change in ledger.changes.iter().filter(|change| change.key.is(SLICES)) {
@@ -62,10 +64,12 @@ fn services(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) {
             let key = (change.key.namespace.to_string(), service.clone());
             let entry = watched.entry(key).or_insert_with_key(|(namespace, name)| {
                 let ready = ready_in(run.before, namespace, name);
-                Watched { before: ready, now: ready, min: ready, below: Duration::ZERO, since: began }
+                let course = vec![(0.0, ready)];
+                Watched { before: ready, now: ready, min: ready, below: Duration::ZERO, since: began, course }
             });
             if was != is {
                 entry.moves(change.at, (entry.now + is).saturating_sub(was));
+                entry.course.push((change.at.since(began).as_secs_f64(), entry.now));
             }
             if old == new {
                 break;
@@ -82,24 +86,26 @@ fn services(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) {
             ready_after: Range::exact(service.now),
             wanted: None,
             below_seconds: Range::exact(seconds(service.below)),
-            load: load(object),
+            load: super::load::said(object),
             within_budget: budget_allows(run.before, &key, object) >= service.before.saturating_sub(service.min),
         };
-        forecast.services.insert(format!("{namespace}/{name}"), record);
+        courses.insert(traffic::name(&key), service.course);
+        forecast.services.insert(traffic::name(&key), record);
     }
     // A service that loses what it selects is told by its slices; one that is deleted serves nobody, whatever they say.
     for (key, net) in ledger.of("services").filter(|(_, net)| net.is_deletion()) {
         let before = ready_in(run.before, &key.namespace, &key.name);
-        let name = format!("{}/{}", key.namespace, key.name);
-        let service = forecast.services.entry(name).or_insert_with(|| Service::steady(before));
+        courses.insert(traffic::name(key), vec![(0.0, before), (f64::MIN_POSITIVE, 0)]);
+        let service = forecast.services.entry(traffic::name(key)).or_insert_with(|| Service::steady(before));
         service.ready_before = before;
         service.ready_min = Range::exact(0);
         service.ready_after = Range::exact(0);
-        service.load = net.before.and_then(load);
+        service.load = net.before.and_then(super::load::said);
         if before > 0 {
             service.below_seconds = Range::exact(seconds(run.horizon));
         }
     }
+    courses
 }
 
 /// How many of a service's pods its disruption budgets let go at once; none if some pod has no budget.
@@ -117,14 +123,6 @@ pub(crate) fn budget_allows(cluster: &Cluster, key: &ObjectKey, service: &Value)
         .filter_map(|(_, budget)| budget.at(&["status", "disruptionsAllowed"]).as_int())
         .min()
         .map_or(0, |allowed| u64::try_from(allowed).unwrap_or(0))
-}
-
-/// What a service gets and what one of its endpoints serves, if its annotations say so.
-pub(crate) fn load(service: &Value) -> Option<Load> {
-    let number = |key| service.annotation(key).and_then(|text| text.parse::<f64>().ok()).map(Decimal::from_f64);
-    let gets = number(GETS)?;
-    let each = number(SERVES).map_or_else(Range::unknown, Range::exact);
-    Some(Load { requests_per_second: Range::exact(gets), capacity_per_endpoint: each, error_share: None })
 }
 
 fn service_of(slice: &Value) -> Option<String> {

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `ledger` | what each object was and became |
 //! | `availability` | ready endpoints and replicas over time, disruption budgets |
+//! | `load` | how requests fare meanwhile |
 //! | `data` | claims, volumes |
 //! | `privilege` | who may do what |
 //! | `guards` | what protected something and no longer does |
@@ -29,6 +30,7 @@ mod definitions;
 mod guards;
 mod hazards;
 pub(crate) mod ledger;
+pub(crate) mod load;
 pub(crate) mod privilege;
 mod programs;
 mod reach;
@@ -74,7 +76,8 @@ pub(crate) fn read(run: &Run<'_>) -> Effect {
     let settled = run.end.last_change.map_or(Duration::ZERO, |at| at.since(began));
     forecast.settled_seconds = Range::exact(seconds(settled));
 
-    availability::read(run, &ledger, &mut forecast);
+    let courses = availability::read(run, &ledger, &mut forecast);
+    load::read(run, courses, &mut forecast);
     data::read(&ledger, &mut forecast);
     privilege::read(&ledger, &mut forecast);
     reach::read(&ledger, &mut forecast);

@@ -12,8 +12,8 @@ use cluster::{Cluster, ObjectKey, Value, labels};
 use model::{Decimal, Forecast, Hazard, HazardKind, ObjectRef};
 
 use super::Run;
-use super::availability::load;
 use super::ledger::{Ledger, Net, reference};
+use super::load::said as load;
 use super::templates;
 
 const BUDGETS: &str = "poddisruptionbudgets.policy";

@@ -1,0 +1,144 @@
+//! What the objects of a cluster say of the load on it.
+//!
+//! Knows: the annotations `traffic.lazaret.dev/…` on Services, and what hour of the week it is.
+//! Does not know: how requests fare (`load`), or what follows from it.
+
+use load::{Arrivals, Calls, Clients, Profile, Server, Traffic, WEEK_HOURS};
+use twin::Time;
+
+use crate::cluster::Cluster;
+use crate::object::ObjectKey;
+use crate::value::Value;
+
+/// What a Service's annotations about its load begin with.
+pub const PREFIX: &str = "traffic.lazaret.dev/";
+
+const SERVICES: &str = "services";
+
+/// What a pod serves of which nobody said what it serves: it fails nobody as long as it is there.
+const UNLIMITED: f64 = 1e9;
+
+const WEEK_SECONDS: i64 = 604_800;
+/// 1970-01-01 was a Thursday.
+const MONDAY_OFFSET_SECONDS: i64 = 3 * 86_400;
+
+/// The name that a service has in [`Traffic`]: `namespace/name`.
+#[must_use]
+pub fn name(key: &ObjectKey) -> String {
+    format!("{}/{}", key.namespace, key.name)
+}
+
+/// The second of the week, Monday 00:00 UTC being 0.
+#[must_use]
+pub fn second_of_week(now: Time) -> f64 {
+    let millis = now.as_millis() + MONDAY_OFFSET_SECONDS * 1000;
+    // A week has fewer milliseconds than a double has integers.
+    millis.rem_euclid(WEEK_SECONDS * 1000) as f64 / 1000.0
+}
+
+/// What every Service says of its load; those that say nothing are left out.
+#[must_use]
+pub fn of(cluster: &Cluster) -> Traffic {
+    let services = cluster.list(SERVICES, None);
+    Traffic {
+        services: services.filter_map(|(key, service)| Some((name(key), profile(&key.namespace, service)?))).collect(),
+    }
+}
+
+/// What a Service says of its load, if it says what it gets or what a pod of it serves. What is no number counts as not said.
+///
+/// | `traffic.lazaret.dev/` | |
+/// |---|---|
+/// | `requests-per-second` | what comes from outside |
+/// | `requests-by-hour` | the same as 168 numbers, Monday 00:00 UTC first |
+/// | `capacity-per-pod` | what one ready pod serves, in requests per second |
+/// | `request-seconds` | what one request takes that need not wait |
+/// | `waiting-max` | requests that one pod lets wait before it turns others away |
+/// | `warm-up-seconds` | for how long a new pod is slower |
+/// | `timeout-seconds`, `retries`, `retry-pause-seconds` | how its clients behave |
+/// | `calls` | what it asks of others for one request: `stock=1, payments/ledger=0.2` |
+#[must_use]
+pub fn profile(namespace: &str, service: &Value) -> Option<Profile> {
+    let said = |what: &str| service.annotation(&format!("{PREFIX}{what}"));
+    let number =
+        |what: &str| said(what)?.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+    let arrivals = said("requests-by-hour").and_then(hours).map(Arrivals::Weekly);
+    let arrivals = arrivals.or_else(|| number("requests-per-second").map(Arrivals::Steady));
+    let rate = number("capacity-per-pod");
+    if arrivals.is_none() && rate.is_none() {
+        return None;
+    }
+    let (server, clients) = (Server::default(), Clients::default());
+    Some(Profile {
+        arrivals: arrivals.unwrap_or_default(),
+        server: Server {
+            rate: rate.unwrap_or(UNLIMITED),
+            seconds: number("request-seconds").unwrap_or(server.seconds),
+            waiting_max: number("waiting-max").unwrap_or(server.waiting_max),
+            warm_up: number("warm-up-seconds").unwrap_or(server.warm_up),
+            cold: server.cold,
+        },
+        clients: Clients {
+            timeout: number("timeout-seconds").unwrap_or(clients.timeout),
+            // More retries than this is a loop, and each costs a place in the simulation.
+            retries: number("retries").map_or(clients.retries, |retries| retries.min(10.0) as u32),
+            pause: number("retry-pause-seconds").unwrap_or(clients.pause),
+        },
+        calls: said("calls").map(|text| calls(namespace, text)).unwrap_or_default(),
+    })
+}
+
+fn hours(text: &str) -> Option<Box<[f64; WEEK_HOURS]>> {
+    let numbers: Vec<f64> =
+        text.split([',', ' ', '\n']).filter(|part| !part.is_empty()).map(str::parse).collect::<Result<_, _>>().ok()?;
+    let hours: [f64; WEEK_HOURS] = numbers.try_into().ok()?;
+    hours.iter().all(|rate| rate.is_finite() && *rate >= 0.0).then(|| Box::new(hours))
+}
+
+fn calls(namespace: &str, text: &str) -> Vec<Calls> {
+    text.split(',')
+        .filter_map(|call| {
+            let (service, each) = call.split_once('=').unwrap_or((call, "1"));
+            let service = service.trim();
+            let service = if service.contains('/') { service.to_owned() } else { format!("{namespace}/{service}") };
+            let each = each.trim().parse::<f64>().ok().filter(|each| (0.0..=1000.0).contains(each))?;
+            Some(Calls { service, each })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doc;
+
+    #[test]
+    fn a_service_says_its_load_in_annotations() {
+        let service = doc!({"metadata": {"annotations": {
+            "traffic.lazaret.dev/requests-per-second": "900", "traffic.lazaret.dev/capacity-per-pod": "100",
+            "traffic.lazaret.dev/timeout-seconds": "2", "traffic.lazaret.dev/retries": "3",
+            "traffic.lazaret.dev/calls": "stock, payments/ledger=0.2, broken=x",
+        }}});
+        let profile = profile("shop", &service).unwrap();
+        assert_eq!((profile.arrivals, profile.server.rate), (Arrivals::Steady(900.0), 100.0));
+        assert_eq!((profile.clients.timeout, profile.clients.retries), (2.0, 3));
+        let calls: Vec<_> = profile.calls.iter().map(|calls| (calls.service.as_str(), calls.each)).collect();
+        assert_eq!(calls, [("shop/stock", 1.0), ("payments/ledger", 0.2)]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_known() {
+        for text in ["", "many", "-3", "inf", "NaN"] {
+            let service = doc!({"metadata": {"annotations": {"traffic.lazaret.dev/requests-per-second": (text)}}});
+            assert_eq!(profile("shop", &service), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_week_begins_on_monday() {
+        // 2026-11-23 was a Monday.
+        let monday = crate::time::parse("2026-11-23T00:00:00Z").unwrap();
+        assert_eq!(second_of_week(monday), 0.0);
+        assert_eq!(second_of_week(crate::time::parse("2026-11-22T23:59:59Z").unwrap()), 604_799.0);
+    }
+}
