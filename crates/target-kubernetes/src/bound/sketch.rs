@@ -8,8 +8,8 @@ use model::{Change, Decimal, Effect, Footprint, Manner, ObjectRef, Prediction, R
 use super::Direct;
 use super::workload::{Before, Workload};
 use crate::effect::availability::budget_allows;
-use crate::effect::load;
 use crate::effect::ledger::{reference, replica_of};
+use crate::effect::load;
 use crate::effect::{blast, seconds};
 use crate::twin::{footprint, pins};
 

@@ -86,3 +86,77 @@ fn ready(cluster: &Cluster, name: &str) -> u64 {
         ready_in(cluster, &key.namespace, &key.name)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use cluster::doc;
+
+    use super::*;
+    use crate::testing::{asked, deployment, fresh, make, service, settle};
+    use crate::twin::ClusterTwin;
+
+    /// `front` gets 200 requests a second and asks `back` twice for each; eight pods of `back` serve 60 a second each.
+    fn shop() -> Cluster {
+        let mut cluster = fresh(6);
+        let notes = [
+            (
+                "front",
+                4,
+                doc!({"traffic.lazaret.dev/requests-per-second": "200", "traffic.lazaret.dev/capacity-per-pod": "100",
+                "traffic.lazaret.dev/calls": "back=2"}),
+            ),
+            (
+                "back",
+                8,
+                doc!({"traffic.lazaret.dev/capacity-per-pod": "60", "traffic.lazaret.dev/timeout-seconds": "2",
+                "traffic.lazaret.dev/retries": "3"}),
+            ),
+        ];
+        for (name, replicas, notes) in notes {
+            make(&mut cluster, &deployment(name, replicas));
+            let mut service = service(name);
+            service.set(&["metadata", "annotations"], notes);
+            make(&mut cluster, &service);
+        }
+        settle(&mut cluster);
+        cluster
+    }
+
+    fn scaled(cluster: &Cluster, replicas: i64) -> Forecast {
+        let path = "PATCH /apis/apps/v1/namespaces/shop/deployments/back";
+        let asked = asked(cluster, path, &doc!({"spec": {"replicas": (replicas)}}));
+        let mut twin = ClusterTwin::new(cluster.clone());
+        twin.play(&asked.call, &AtomicBool::new(false)).unwrap().effect.forecast
+    }
+
+    #[test]
+    fn whoever_calls_a_service_that_is_too_small_fails_with_it_though_it_loses_nothing() {
+        let cluster = shop();
+        let enough = scaled(&cluster, 7);
+        let load = enough.services["shop/back"].load.as_ref().unwrap();
+        assert_eq!((load.errors_added(), load.failing_at_end), (Some(Decimal::ZERO), Some(false)));
+        assert!(!enough.services.contains_key("shop/front"), "it feels nothing");
+
+        let short = scaled(&cluster, 4);
+        for name in ["shop/back", "shop/front"] {
+            let load = short.services[name].load.as_ref().unwrap();
+            assert!(load.errors_added() > Some(Decimal::from_millis(500)), "{name}: {load:?}");
+            assert_eq!(load.failing_at_end, Some(true), "{name}");
+        }
+        let (front, back) = (&short.services["shop/front"], short.services["shop/back"].load.as_ref().unwrap());
+        assert!(!front.is_degraded());
+        assert!(back.amplification > Some(Decimal::from_millis(1500)), "{back:?}");
+    }
+
+    #[test]
+    fn no_bounds_are_given_where_requests_may_fail() {
+        let cluster = shop();
+        let path = "PATCH /apis/apps/v1/namespaces/shop/deployments/back";
+        let asked = asked(&cluster, path, &doc!({"spec": {"replicas": 4}}));
+        let user = cluster::apiserver::User::admin();
+        let horizon = std::time::Duration::from_secs(600);
+        assert!(crate::bound::bound(&cluster, &asked.call, &user, horizon).is_none());
+    }
+}
