@@ -124,6 +124,15 @@ impl Client {
         let _ = self.create(cluster, "events", event);
     }
 
+    /// Tells it if it was not told before. The real controllers say some things at every look; once is enough for people, and
+    /// a settled cluster stays settled.
+    pub fn event_once(self, cluster: &mut Cluster, about: &Value, severity: Severity, reason: &str, message: &str) {
+        let told = Told { about, severity, reason, message };
+        if cluster.get(&told.key(self)).is_none() {
+            self.event(cluster, about, severity, reason, message);
+        }
+    }
+
     /// The same, told in the newer way (`client-go/tools/events`), which says what was being done and counts a series; the
     /// scheduler alone does so.
     pub fn acted(

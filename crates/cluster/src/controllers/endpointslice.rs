@@ -275,12 +275,7 @@ fn tell(cluster: &mut Cluster, service: &Value, family: &str, hinted: Result<(),
         Err(why) => (Severity::Warning, "TopologyAwareHintsDisabled", why),
     };
     let message = format!("{why}, addressType: {family}");
-    let said = cluster.list("events", Some(service.namespace())).any(|(_, event)| {
-        event.at(&["involvedObject", "uid"]) == service.at(&["metadata", "uid"]) && *event.at(&["message"]) == *message
-    });
-    if !said {
-        CLIENT.event(cluster, service, severity, reason, &message);
-    }
+    CLIENT.event_once(cluster, service, severity, reason, &message);
 }
 
 fn write(cluster: &mut Cluster, key: &ObjectKey, new: Value) {

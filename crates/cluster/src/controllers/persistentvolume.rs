@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::apiserver::registry::Deletion;
 use crate::cluster::{Change, Cluster};
-use crate::controllers::client::Client;
+use crate::controllers::client::{Client, Severity};
 use crate::controllers::{Controller, Next, set_alarm};
 use crate::doc;
 use crate::labels;
@@ -121,6 +121,8 @@ fn sync_claim(cluster: &mut Cluster, key: &ObjectKey) {
         let there = cluster.get(&ObjectKey::new(VOLUMES, "", volume)).is_some();
         if !there && claim.at(&["status", "phase"]) != "Lost" {
             let _ = CLIENT.update_status(cluster, key, |claim| claim.set(&["status", "phase"], "Lost"));
+            let message = "Bound claim has lost its PersistentVolume. Data on the volume is lost!";
+            CLIENT.event_once(cluster, &claim, Severity::Warning, "ClaimLost", message);
         }
         return;
     }
@@ -142,15 +144,23 @@ fn sync_claim(cluster: &mut Cluster, key: &ObjectKey) {
     if class.as_ref().is_some_and(waits_for_consumer) {
         // The scheduler says for which node, if there is no volume to be had.
         let node = claim.annotation(SELECTED_NODE).map(|name| ObjectKey::new("nodes", "", name));
-        if let Some(node) = node.and_then(|key| cluster.get(&key).cloned()) {
-            provision(cluster, key, Some(&node));
+        match node.and_then(|key| cluster.get(&key).cloned()) {
+            Some(node) => provision(cluster, key, Some(&node)),
+            None => {
+                let message = "waiting for first consumer to be created before binding";
+                CLIENT.event_once(cluster, &claim, Severity::Normal, "WaitForFirstConsumer", message);
+            }
         }
         return;
     }
     if let Some(volume) = all.first() {
         bind(cluster, key, volume.name());
-    } else if class.is_some_and(|class| can_provision(&class)) {
-        provision(cluster, key, None);
+    } else if let Some(class) = class {
+        if can_provision(&class) {
+            provision(cluster, key, None);
+        }
+    } else {
+        lament(cluster, &claim);
     }
 }
 
@@ -266,6 +276,18 @@ pub(crate) fn waits_for_consumer(class: &Value) -> bool {
     class.at(&["volumeBindingMode"]) == "WaitForFirstConsumer"
 }
 
+/// Says why a claim waits that no volume suits and that nobody makes one for.
+fn lament(cluster: &mut Cluster, claim: &Value) {
+    let class = claim.at(&["spec", "storageClassName"]).str_or_empty();
+    if class.is_empty() {
+        let message = "no persistent volumes available for this claim and no storage class is set";
+        CLIENT.event_once(cluster, claim, Severity::Normal, "FailedBinding", message);
+    } else {
+        let message = format!("storageclass.storage.k8s.io {class:?} not found");
+        CLIENT.event_once(cluster, claim, Severity::Warning, "ProvisioningFailed", &message);
+    }
+}
+
 /// Whether anyone makes volumes of a class.
 pub(crate) fn can_provision(class: &Value) -> bool {
     class.at(&["provisioner"]) != "kubernetes.io/no-provisioner"
@@ -358,12 +380,17 @@ pub(crate) fn provision(cluster: &mut Cluster, claim_key: &ObjectKey, node: Opti
                 "kind": "PersistentVolumeClaim", "apiVersion": "v1", "namespace": (claim.namespace()),
                 "name": (claim.name()), "uid": (claim.uid()), "resourceVersion": (claim.resource_version()),
             },
-            "csi": {"driver": (provisioner), "volumeHandle": (&name)},
             "persistentVolumeReclaimPolicy": (class.at(&["reclaimPolicy"]).as_str().unwrap_or("Delete")),
             "storageClassName": (class.name()),
             "volumeMode": (claim.at(&["spec", "volumeMode"]).as_str().unwrap_or("Filesystem")),
         },
     });
+    // The name of a CSI driver has no slash; a provisioner that has one makes volumes of another kind, on the node.
+    if provisioner.contains('/') {
+        volume.set(&["spec", "hostPath"], doc!({"path": (format!("/var/lib/volumes/{name}"))}));
+    } else {
+        volume.set(&["spec", "csi"], doc!({"driver": (provisioner), "volumeHandle": (&name)}));
+    }
     let zone = "topology.kubernetes.io/zone";
     if let Some(at) = node.and_then(|node| node.label(zone)) {
         let term = doc!({"matchExpressions": [{"key": (zone), "operator": "In", "values": [(at)]}]});
@@ -459,14 +486,37 @@ mod tests {
 
     #[test]
     fn a_volume_is_made_where_the_first_pod_goes_if_the_class_waits_for_it() {
-        let mut cluster = cluster(&["4"]);
-        create(&mut cluster, CLASSES, class("fast", "disk.test", "WaitForFirstConsumer"));
-        create(&mut cluster, CLAIMS, claim("data", "1Gi", "fast"));
-        assert_eq!(phases(&mut cluster), ["data Pending"]);
-        create(&mut cluster, "pods", user("a", "data"));
-        assert_eq!(phases(&mut cluster), ["data Bound", "pvc-* Bound"]);
-        let pod = cluster.get(&ObjectKey::new("pods", "shop", "a")).unwrap();
-        assert_eq!(pod.at(&["status", "phase"]), &Value::from("Running"));
+        for provisioner in ["disk.test", "disk.test/local-path"] {
+            let mut cluster = cluster(&["4"]);
+            create(&mut cluster, CLASSES, class("fast", provisioner, "WaitForFirstConsumer"));
+            create(&mut cluster, CLAIMS, claim("data", "1Gi", "fast"));
+            assert_eq!(phases(&mut cluster), ["data Pending"]);
+            create(&mut cluster, "pods", user("a", "data"));
+            assert_eq!(phases(&mut cluster), ["data Bound", "pvc-* Bound"], "{provisioner}");
+            let pod = cluster.get(&ObjectKey::new("pods", "shop", "a")).unwrap();
+            assert_eq!(pod.at(&["status", "phase"]), &Value::from("Running"));
+        }
+    }
+
+    #[test]
+    fn a_claim_says_once_what_it_waits_for() {
+        let waits = "Normal WaitForFirstConsumer x1 waiting for first consumer to be created before binding";
+        let alone =
+            "Normal FailedBinding x1 no persistent volumes available for this claim and no storage class is set";
+        let unknown = "Warning ProvisioningFailed x1 storageclass.storage.k8s.io \"slow\" not found";
+        for (asked, want) in [("fast", waits), ("", alone), ("slow", unknown)] {
+            let mut cluster = cluster(&["4"]);
+            create(&mut cluster, CLASSES, class("fast", "disk.test", "WaitForFirstConsumer"));
+            create(&mut cluster, CLAIMS, claim("data", "1Gi", asked));
+            phases(&mut cluster);
+            create(&mut cluster, VOLUMES, volume("v", "1Gi", "other", "Retain"));
+            phases(&mut cluster);
+            let said = cluster.list("events", Some("shop")).map(|(_, event)| {
+                let text = |field: &str| event.at(&[field]).str_or_empty().to_owned();
+                format!("{} {} x{} {}", text("type"), text("reason"), event.at(&["count"]), text("message"))
+            });
+            assert_eq!(said.collect::<Vec<_>>(), [want]);
+        }
     }
 
     #[test]

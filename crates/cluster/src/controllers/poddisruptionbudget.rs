@@ -56,7 +56,7 @@ impl Controller for Disruptions {
         let pods: Vec<Value> =
             cluster.selected(&key.namespace, budget.at(&["spec", "selector"])).map(|(_, pod)| pod.clone()).collect();
         if pods.is_empty() {
-            CLIENT.event(cluster, &budget, Severity::Normal, "NoPods", "No matching pods found");
+            CLIENT.event_once(cluster, &budget, Severity::Normal, "NoPods", "No matching pods found");
         }
         let (expected, desired) = match expectation(cluster, &budget, &pods) {
             Ok(expectation) => expectation,
