@@ -114,9 +114,9 @@ pub(crate) fn budget_allows(cluster: &Cluster, key: &ObjectKey, service: &Value)
     if selector.is_empty() {
         return 0;
     }
-    let selected = |(_, pod): &(&ObjectKey, &Value)| cluster::labels::matches_map(selector, pod.labels());
-    let pods: Vec<&Value> = cluster.list("pods", Some(&key.namespace)).filter(selected).map(|(_, pod)| pod).collect();
-    let budgets = cluster.list(BUDGETS, Some(&key.namespace)).filter(|(_, budget)| {
+    let pods: Vec<&Value> = cluster.selected(&key.namespace, selector).map(|(_, pod)| pod).collect();
+    let Some(first) = pods.first() else { return 0 };
+    let budgets = cluster.selecting(BUDGETS, &key.namespace, first.labels()).filter(|(_, budget)| {
         pods.iter().all(|pod| cluster::labels::matches(budget.at(&["spec", "selector"]), pod.labels()))
     });
     budgets
@@ -138,11 +138,7 @@ fn ready(slice: &Value) -> u64 {
 
 /// The ready endpoints of a service.
 pub(crate) fn ready_in(cluster: &Cluster, namespace: &str, service: &str) -> u64 {
-    let slices = cluster.list(SLICES, Some(namespace));
-    slices
-        .filter(|(_, slice)| slice.label("kubernetes.io/service-name") == Some(service))
-        .map(|(_, slice)| ready(slice))
-        .sum()
+    cluster.slices(namespace, service).map(|(_, slice)| ready(slice)).sum()
 }
 
 /// Replicas wanted and ready, as the workload's own status has them.

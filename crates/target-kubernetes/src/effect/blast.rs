@@ -28,7 +28,7 @@ pub(crate) fn read(ledger: &Ledger<'_>, objects: &Objects, forecast: &mut Foreca
     }
     let deleted = counted().filter(|(_, change)| change.manner == Manner::Deleted).count() as u64;
     let degraded = forecast.services.values().filter(|service| service.is_degraded()).count() as u64;
-    let total = |resource: &str| ledger.before.list(resource, None).count() as u64;
+    let total = |resource: &str| ledger.before.count(resource) as u64;
     let of = |touched: u64, of: u64| Touched { touched: Range::exact(touched), of };
     let all = ledger.before.len() as u64;
     forecast.blast.objects = of(counted().count() as u64, all);

@@ -46,23 +46,14 @@ fn guarded(after: &Cluster, key: &ObjectKey, guard: &Value) -> bool {
         "networkpolicies.networking.k8s.io" => guard.at(&["spec", "podSelector"]),
         _ => return after.list("pods", Some(&key.namespace)).any(|(_, pod)| !pod.is_terminating()),
     };
-    after
-        .list("pods", Some(&key.namespace))
-        .any(|(_, pod)| !pod.is_terminating() && cluster::labels::matches(selector, pod.labels()))
+    after.selected(&key.namespace, selector).any(|(_, pod)| !pod.is_terminating())
 }
 
 /// Whether somebody misses the pods of a budget while they are away: whoever calls them, or the other members of their set.
 fn keeps_something_up(after: &Cluster, key: &ObjectKey, selector: &Value) -> bool {
-    let called = |pod: &Value| {
-        after.list("services", Some(&key.namespace)).any(|(_, service)| {
-            let selector = service.at(&["spec", "selector"]);
-            !selector.is_empty() && cluster::labels::matches_map(selector, pod.labels())
-        })
-    };
+    let called = |pod: &Value| after.selecting("services", &key.namespace, pod.labels()).next().is_some();
     let is_member = |pod: &Value| pod.controller().is_none_or(|owner| owner.kind() != "ReplicaSet");
-    after.list("pods", Some(&key.namespace)).any(|(_, pod)| {
-        !pod.is_terminating() && cluster::labels::matches(selector, pod.labels()) && (is_member(pod) || called(pod))
-    })
+    after.selected(&key.namespace, selector).any(|(_, pod)| !pod.is_terminating() && (is_member(pod) || called(pod)))
 }
 
 fn is_weaker(key: &ObjectKey, net: &Net<'_>) -> bool {

@@ -76,7 +76,7 @@ fn dependents(cluster: &Cluster, key: &ObjectKey, kind: Needed) -> Vec<ObjectRef
             }
         }
     }
-    for (owner, pod) in cluster.list("pods", Some(&key.namespace)) {
+    for (owner, pod) in cluster.orphans("pods", &key.namespace) {
         // A bare pod that runs has what it needs already; it is what it becomes after a restart that is in danger.
         let bare = pod.controller().is_none() && !pod.is_terminating();
         let over = matches!(pod.at(&["status", "phase"]).str_or_empty(), "Succeeded" | "Failed");

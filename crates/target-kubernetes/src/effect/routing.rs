@@ -88,10 +88,9 @@ fn relabelled(ledger: &Ledger<'_>, key: &ObjectKey, net: &Net<'_>, forecast: &mu
         return;
     }
     let mine = templates::root(ledger.after, key, after);
-    for (service, object) in ledger.before.list("services", Some(&key.namespace)) {
+    for (service, object) in ledger.before.selecting("services", &key.namespace, now.labels()) {
         let selector = object.at(&["spec", "selector"]);
-        let selects = |labels: &Value| !selector.is_empty() && labels::matches_map(selector, labels);
-        if !selects(now.labels()) || was.is_some_and(selects) {
+        if was.is_some_and(|was| labels::matches_map(selector, was)) {
             continue;
         }
         let others = backends(ledger.before, service, selector);
@@ -107,8 +106,8 @@ fn relabelled(ledger: &Ledger<'_>, key: &ObjectKey, net: &Net<'_>, forecast: &mu
 /// The workloads whose pods a selector selects.
 fn backends(cluster: &Cluster, service: &ObjectKey, selector: &Value) -> BTreeSet<ObjectRef> {
     cluster
-        .list("pods", Some(&service.namespace))
-        .filter(|(_, pod)| !pod.is_terminating() && labels::matches_map(selector, pod.labels()))
+        .selected(&service.namespace, selector)
+        .filter(|(_, pod)| !pod.is_terminating())
         .map(|(key, pod)| templates::root(cluster, key, pod))
         .collect()
 }

@@ -34,9 +34,18 @@ pub(crate) fn workloads<'a>(
     cluster: &'a Cluster,
     namespace: Option<&'a str>,
 ) -> impl Iterator<Item = (&'a ObjectKey, &'a Value, &'a Value)> {
+    let made_by_nobody = move |resource: &'static str| -> Box<dyn Iterator<Item = (&'a ObjectKey, &'a Value)> + 'a> {
+        match namespace {
+            // Nearly all of these are somebody's, and who is nobody's is known.
+            Some(namespace) if matches!(resource, "pods" | "replicasets.apps") => {
+                Box::new(cluster.orphans(resource, namespace))
+            }
+            _ => Box::new(cluster.list(resource, namespace)),
+        }
+    };
     let resources = TEMPLATES.iter().map(|(resource, _)| *resource).chain(["pods"]);
     resources
-        .flat_map(move |resource| cluster.list(resource, namespace))
+        .flat_map(made_by_nobody)
         .filter(|(_, object)| object.controller().is_none() && !object.is_terminating() && !is_over(object))
         .filter_map(|(key, object)| Some((key, object, template(&key.resource, object)?)))
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use cluster::apiserver::{self, Call, Options, Output, Subject, User, Verb};
 use cluster::quantity::Quantity;
-use cluster::{Cluster, ObjectKey, Value, labels};
+use cluster::{Cluster, ObjectKey, Value};
 use model::{Decimal, Forecast, Hazard, HazardKind, ObjectRef};
 
 use super::Run;
@@ -71,10 +71,7 @@ fn floors(ledger: &Ledger<'_>, key: &ObjectKey, net: &Net<'_>, forecast: &mut Fo
     }
     let needs = scaled.and_then(|(workload, object)| {
         let template = templates::template(&workload.resource, object)?;
-        let services = ledger.before.list("services", Some(&key.namespace)).filter(|(_, service)| {
-            let selector = service.at(&["spec", "selector"]);
-            !selector.is_empty() && labels::matches_map(selector, template.labels())
-        });
+        let services = ledger.before.selecting("services", &key.namespace, template.labels());
         services.filter_map(|(service, object)| Some((endpoints_needed(object)?, reference(service, object)))).max()
     });
     let shown = reference(key, after);
