@@ -33,7 +33,7 @@ pub fn handle(cluster: &mut Cluster, call: &Call, user: &User) -> Result<Answer,
         let built_in = cluster.schema.resources_of(&on.group, &on.version).any(|resource| !resource.custom);
         return if built_in { Err(Status::no_such_path()) } else { Ok(discovery::not_found()) };
     };
-    let heard = Heard::default();
+    let heard = Heard::new(resource.deprecation.iter().map(ToString::to_string).collect::<Vec<_>>().into());
     let mut result = dispatch(cluster, &Request { resource, call, user, heard: heard.clone() });
     warn(&mut result, &heard.take());
     if matches!(call.verb, Verb::Create | Verb::Update) {

@@ -44,7 +44,8 @@ impl FieldSelector {
             // A built-in kind takes a namespace even where it has none; a custom one does not.
             let namespace = term.field == "metadata.namespace" && (resource.namespaced || !resource.custom);
             let common = term.field == "metadata.name" || namespace;
-            if common || fields_of(resource).iter().any(|known| known.name == term.field) {
+            let declared = resource.selectable.iter().any(|known| *known == term.field);
+            if common || declared || fields_of(resource).iter().any(|known| known.name == term.field) {
                 continue;
             }
             return Err(unknown_field(resource, &term.field));

@@ -4,6 +4,7 @@
 //! Does not know: connections; what needs a kubelet is refused, because nothing really runs here.
 
 use super::Form;
+use super::admission;
 use super::call::{Answer, Content, PatchType, Verb};
 use super::handle::{self, Request};
 use super::registry::{self, Deletion, Part};
@@ -245,6 +246,7 @@ fn evict(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status>
     let mut writer = request.writer();
     writer.dry_run |= options.at(&["dryRun"]).items().iter().any(|item| *item == "All");
 
+    admission::validate_below(cluster, &key, body, &writer)?;
     let over = matches!(pod.at(&["status", "phase"]).str_or_empty(), "Succeeded" | "Failed" | "Pending");
     if !over && !pod.is_terminating() {
         allow_disruption(cluster, &key, &pod, writer.dry_run)?;
@@ -344,6 +346,7 @@ fn allow_disruption(cluster: &mut Cluster, key: &ObjectKey, pod: &Value, dry_run
 
 fn bind(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
     let (key, mut pod) = (request.key(), request.stored(cluster)?);
+    admission::validate_below(cluster, &key, &request.call.body, &request.writer())?;
     let node = request.call.body.at(&["target", "name"]).as_text().cloned().unwrap_or_default();
     if !pod.at(&["spec", "nodeName"]).is_empty() {
         let why =

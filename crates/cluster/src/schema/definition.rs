@@ -59,6 +59,14 @@ pub(super) fn add(schema: &Schema, definition: &Value) -> Result<Schema, SchemaE
             storage_version_hash: storage_version_hash(&stored),
             custom: true,
             columns: array(version, "additionalPrinterColumns").iter().map(column).collect(),
+            selectable: array(version, "selectableFields")
+                .iter()
+                .map(|field| text(field, "jsonPath").trim_start_matches('.').into())
+                .collect(),
+            deprecation: version.at(&["deprecated"]).is_true().then(|| match text(version, "deprecationWarning") {
+                "" => arcstr::format!("{} {kind} is deprecated", gvk.api_version()),
+                said => said.into(),
+            }),
             published: Some(definitions),
             ty: handle(&arena, &gvk),
         });

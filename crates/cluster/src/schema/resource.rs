@@ -89,6 +89,10 @@ pub struct Resource {
     pub custom: bool,
     /// Of a custom resource: what kubectl shows of it.
     pub columns: Box<[Column]>,
+    /// Of a custom resource: the fields that it can be selected by, as `spec.color`.
+    pub selectable: Box<[Text]>,
+    /// Of a custom resource: what clients of this version are warned of, if they should not use it any more.
+    pub deprecation: Option<Text>,
     /// Of a custom resource: what OpenAPI says of it.
     pub(super) published: Option<Arc<Definitions>>,
     pub(super) ty: TypeHandle,

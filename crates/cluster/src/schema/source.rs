@@ -269,6 +269,8 @@ impl Listed {
                 storage_version_hash: listed.storage_version_hash.clone(),
                 custom: false,
                 columns: Box::default(),
+                selectable: Box::default(),
+                deprecation: None,
                 published: None,
                 ty: handle(arena, &listed.kind),
             }

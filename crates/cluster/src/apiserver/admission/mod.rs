@@ -136,8 +136,19 @@ pub(super) fn validate(cluster: &mut Cluster, write: Write<'_>, object: &Value) 
 /// # Errors
 /// What the first policy that refuses says.
 pub(super) fn validate_status(cluster: &Cluster, write: Write<'_>, object: &Value) -> Result<(), Status> {
-    let writer = Writer { subresource: "status".into(), ..write.writer.clone() };
+    let mut writer = write.writer.clone();
+    if writer.subresource.is_empty() {
+        writer.subresource = "status".into();
+    }
     policy::validate(cluster, &Write { writer: &writer, ..write }.attempt(Some(object)))
+}
+
+/// Refuses what is made below an object, such as an eviction, and breaks a rule of the cluster.
+///
+/// # Errors
+/// What the first policy that refuses says.
+pub(super) fn validate_below(cluster: &Cluster, key: &ObjectKey, made: &Value, writer: &Writer) -> Result<(), Status> {
+    policy::validate(cluster, &policy::Attempt { writer, key, object: Some(made), old: None })
 }
 
 /// Refuses to let go of what a rule of the cluster keeps.

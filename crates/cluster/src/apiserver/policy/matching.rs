@@ -67,9 +67,10 @@ fn matches(cluster: &Cluster, attempt: &Attempt<'_>, constraints: &Value) -> Opt
     }
     let any = constraints.at(&["resourceRules"]).items().is_empty();
     let resource = versions.into_iter().find(|resource| any || rules("resourceRules", resource))?;
+    let below = resource.subresource(&attempt.writer.subresource);
     Some(Matched {
         resource: GroupVersionKind::new(&resource.group, &resource.version, &resource.plural),
-        kind: resource.gvk(),
+        kind: below.map_or_else(|| resource.gvk(), |below| below.kind.clone()),
     })
 }
 

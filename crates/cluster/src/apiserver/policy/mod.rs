@@ -75,8 +75,11 @@ impl<'a> Attempt<'a> {
         self.object.into_iter().chain(self.old)
     }
 
-    /// Policies do not rule over policies: whoever breaks one can mend it.
+    /// Policies do not rule over policies: whoever breaks one can mend it. And what an eviction does to its pod was admitted
+    /// with the eviction.
     fn is_exempt(&self) -> bool {
-        [VALIDATING, VALIDATING_BINDINGS, MUTATING, MUTATING_BINDINGS].iter().any(|exempt| self.key.is(exempt))
+        let admitted = self.writer.subresource == "eviction" && self.old.is_some();
+        admitted
+            || [VALIDATING, VALIDATING_BINDINGS, MUTATING, MUTATING_BINDINGS].iter().any(|exempt| self.key.is(exempt))
     }
 }

@@ -40,7 +40,10 @@ impl<'a> Names<'a> {
         param: Option<&Value>,
     ) -> Self {
         // A policy sees objects in the version in which its rules speak of them.
-        let shown = |object: &Value| plain(&cluster.schema.convert(object, &matched.kind));
+        let shown = |object: &Value| match object.kind() == matched.kind.kind.as_str() {
+            true => plain(&cluster.schema.convert(object, &matched.kind)),
+            false => plain(object),
+        };
         let seen = |object: Option<&Value>| object.map_or(cel::Value::Null, shown);
         let namespace = (!attempt.key.namespace.is_empty())
             .then(|| cluster.get(&ObjectKey::new("namespaces", "", attempt.key.namespace.clone())))
