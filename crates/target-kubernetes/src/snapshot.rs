@@ -3,12 +3,13 @@
 //! Knows: the forms a snapshot's files take: JSON, YAML, JSON Lines, folders of them, `.gz`, `.zst`.
 //! Does not know: what a cluster makes of the objects.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use cluster::snapshot::Loading;
-use cluster::{Cluster, Value};
+use cluster::{Cluster, ObjectKey, Value, traffic};
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
@@ -52,17 +53,61 @@ const ENDINGS: &[&str] = &["json", "yaml", "yml", "jsonl", "ndjson"];
 /// The file beside a snapshot that says what load its services get; it holds no objects.
 const TRAFFIC: &[&str] = &["traffic.yaml", "traffic.yml"];
 
-/// A cluster of every object in these files and folders. It is built while they are read, so a large snapshot is never in
+/// A cluster of every object in these files and folders, with the load that a `traffic.yaml` in or beside them tells of. It is built while they are read, so a large snapshot is never in
 /// memory twice, and what is equal in its objects only once. Where no time is given it is the newest that any object names.
 ///
 /// # Errors
 /// [`SnapshotError`] names the file and what is wrong with it.
 pub fn load(paths: &[PathBuf], now: Option<Time>, seed: u64) -> Result<Cluster, SnapshotError> {
     let mut loading = Loading::new(now, seed);
-    for path in paths {
+    for path in paths.iter().filter(|path| !is_traffic(path)) {
         read_path(path, &mut loading)?;
     }
-    Ok(loading.finish())
+    let mut cluster = loading.finish();
+    for file in traffic_files(paths) {
+        annotate(&mut cluster, &file)?;
+    }
+    Ok(cluster)
+}
+
+fn is_traffic(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| TRAFFIC.contains(&name))
+}
+
+/// Those that are named, lie in a folder that is named, or beside a file that is; each once.
+fn traffic_files(paths: &[PathBuf]) -> BTreeSet<PathBuf> {
+    let folder = |path: &PathBuf| if path.is_dir() { path.clone() } else { path.parent().unwrap_or(path).to_owned() };
+    let beside = paths.iter().flat_map(|path| TRAFFIC.iter().map(move |name| folder(path).join(name)));
+    beside.filter(|file| file.is_file()).collect()
+}
+
+/// Writes what a `traffic.yaml` says of a service's load to its Service, as the annotations that say the same.
+fn annotate(cluster: &mut Cluster, path: &Path) -> Result<(), SnapshotError> {
+    let wrong = |why: String| SnapshotError::Form { path: path.to_owned(), why };
+    let text = std::fs::read_to_string(path).map_err(|source| SnapshotError::Read { path: path.to_owned(), source })?;
+    let document: Value = serde_saphyr::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    for (name, says) in document.at(&["services"]).entries() {
+        let (namespace, service) =
+            name.split_once('/').ok_or_else(|| wrong(format!("services: {name:?} is no namespace/name")))?;
+        let key = ObjectKey::new("services", namespace, service);
+        // A name that is misspelt must not be a service of which nothing is known.
+        let Some(mut object) = cluster.get(&key).cloned() else {
+            return Err(wrong(format!("services: the snapshot has no Service {name}")));
+        };
+        for (what, value) in says.entries() {
+            let annotation = format!("{}{what}", traffic::PREFIX);
+            let text = value.as_str().map_or_else(|| value.to_json(), str::to_owned);
+            // A list of hours is one text there.
+            object.set(&["metadata", "annotations", &annotation], text.trim_matches(['[', ']']));
+        }
+        if traffic::profile(namespace, &object).is_none() {
+            return Err(wrong(format!(
+                "services: {name}: neither requests-per-second nor capacity-per-pod is a number"
+            )));
+        }
+        cluster.load(key, object);
+    }
+    Ok(())
 }
 
 /// Writes objects as a List in JSON, one a line; zipped if the file's name ends in `.gz` or `.zst`.
@@ -130,8 +175,7 @@ fn extension(path: &Path) -> &str {
 
 fn is_part(path: &Path) -> bool {
     let plain = if matches!(extension(path), "gz" | "zst") { path.with_extension("") } else { path.to_owned() };
-    let traffic = plain.file_name().and_then(|name| name.to_str()).is_some_and(|name| TRAFFIC.contains(&name));
-    ENDINGS.contains(&extension(&plain)) && !traffic
+    ENDINGS.contains(&extension(&plain)) && !is_traffic(&plain)
 }
 
 /// Reads one file's unzipped contents; `name` is what it would be called unzipped.
@@ -244,6 +288,32 @@ mod tests {
         }
         let others = [("traffic.yaml", b"services: {}".to_vec()), ("notes.txt", b"x".to_vec())];
         assert_eq!(names(&others).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_load_that_is_told_beside_a_snapshot_stands_on_its_services() {
+        let service = r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"web","namespace":"shop"}}"#;
+        let with = |traffic: &str| {
+            let folder = std::env::temp_dir().join(crate::message::random_word().unwrap());
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("a.json"), service).unwrap();
+            std::fs::write(folder.join("traffic.yaml"), traffic).unwrap();
+            let read = load(&[folder.join("a.json")], None, 0);
+            std::fs::remove_dir_all(&folder).unwrap();
+            read.map_err(|error| error.to_string())
+        };
+        let cluster = with("services: {shop/web: {requests-per-second: 900, calls: stock=2}}").unwrap();
+        let profile = &traffic::of(&cluster).services["shop/web"];
+        assert_eq!((profile.arrivals.at(0.0), profile.calls[0].each), (900.0, 2.0));
+        let hours = format!("services: {{shop/web: {{requests-by-hour: {:?}}}}}", [7.0; 168]);
+        assert_eq!(traffic::of(&with(&hours).unwrap()).services["shop/web"].arrivals.at(5.0), 7.0);
+        for (wrong, says) in [
+            ("services: {shop/wbe: {requests-per-second: 900}}", "no Service shop/wbe"),
+            ("services: {web: {requests-per-second: 900}}", "no namespace/name"),
+            ("services: {shop/web: {requests: 900}}", "neither requests-per-second"),
+        ] {
+            assert!(with(wrong).err().unwrap().contains(says), "{wrong}");
+        }
     }
 
     #[test]
