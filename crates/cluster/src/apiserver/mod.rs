@@ -45,7 +45,7 @@ pub mod selector;
 pub mod status;
 mod subresources;
 pub mod table;
-mod token;
+pub(crate) mod token;
 mod validation;
 mod watch;
 

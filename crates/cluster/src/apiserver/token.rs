@@ -42,6 +42,22 @@ pub(super) fn issue(cluster: &mut Cluster, account: &Value, audiences: &Value, u
     format!("{signed}.{signature}")
 }
 
+/// A token for a Secret to hold: it never expires, and is good for as long as it stands there. Its signature is not that of
+/// the others, so that only the Secret vouches for it.
+pub(crate) fn keep(cluster: &Cluster, account: &Value, secret: &Value) -> String {
+    let claims = doc!({
+        "iss": "kubernetes/serviceaccount",
+        "kubernetes.io/serviceaccount/namespace": (account.namespace()),
+        "kubernetes.io/serviceaccount/secret.name": (secret.name()),
+        "kubernetes.io/serviceaccount/service-account.name": (account.name()),
+        "kubernetes.io/serviceaccount/service-account.uid": (account.uid()),
+        "sub": (format!("system:serviceaccount:{}:{}", account.namespace(), account.name())),
+    });
+    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(claims.to_json()));
+    let signature = sign(cluster, &format!("{}.{signed}", secret.uid()));
+    format!("{signed}.{signature}")
+}
+
 /// Whom a token stands for: a service account that is still there, with a token that has not expired, or one that stands
 /// in a Secret of type `kubernetes.io/service-account-token`.
 #[must_use]

@@ -16,6 +16,7 @@ mod deployment;
 mod endpoints;
 mod endpointslice;
 mod endpointslicemirroring;
+mod ephemeralvolume;
 mod garbagecollector;
 mod hash;
 mod history;
@@ -28,6 +29,7 @@ mod poddisruptionbudget;
 mod replicaset;
 pub(crate) mod resourcequota;
 mod serviceaccount;
+mod serviceaccounttoken;
 mod statefulset;
 mod ttlafterfinished;
 mod validatingadmissionpolicy;
@@ -97,7 +99,9 @@ static ALL: &[&dyn Controller] = &[
     &endpointslicemirroring::Mirrors,
     &namespace::Namespaces,
     &persistentvolume::PersistentVolumes,
+    &ephemeralvolume::EphemeralVolumes,
     &serviceaccount::Furnisher,
+    &serviceaccounttoken::Tokens,
     &garbagecollector::Garbage,
     &poddisruptionbudget::Disruptions,
     &node::NodeLifecycle,

@@ -15,7 +15,8 @@ pub(crate) struct Furnisher;
 
 const CLIENT: Client = Client::controller("service-account-controller");
 const ACCOUNT: &str = "default";
-const CERTIFICATE: &str = "kube-root-ca.crt";
+/// The ConfigMap that holds the certificate.
+pub(super) const CERTIFICATE: &str = "kube-root-ca.crt";
 
 impl Controller for Furnisher {
     fn name(&self) -> &'static str {
