@@ -423,3 +423,35 @@ fn a_patch_that_cannot_be_read_is_refused_in_the_words_of_its_kind() {
     }
     assert_eq!(api.send("PATCH", &format!("{MAPS}/a"), STRATEGIC, b"null").0, 200);
 }
+
+#[test]
+fn a_new_object_has_no_version_yet_and_a_version_is_a_number() {
+    let mut api = Api::new();
+    let named = |name: &str, version: &str| doc!({"metadata": {"name": (name), "resourceVersion": (version)}});
+    let want = "500 : resourceVersion should not be set on objects to be created";
+    assert_eq!(api.refused("POST", MAPS, &named("a", "5")), want);
+    api.ok("POST", &format!("{MAPS}?dryRun=All"), &named("a", "5"));
+    api.ok("POST", MAPS, &named("a", "0"));
+    let want = "500 : strconv.ParseUint: parsing \"abc\": invalid syntax";
+    assert_eq!(api.refused("PUT", &format!("{MAPS}/a"), &named("a", "abc")), want);
+    api.ok("PUT", &format!("{MAPS}/a"), &named("a", "0"));
+}
+
+#[test]
+fn what_stands_twice_in_yaml_is_told_by_its_line() {
+    let mut api = Api::new();
+    let body = b"kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}\ndata:\n  x: a\n  x: b\nfoo: 1\n";
+    let (code, answer) = api.send("POST", &format!("{MAPS}?fieldValidation=Strict"), "application/yaml", body);
+    let want = "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: yaml: unmarshal \
+                errors:\n  line 6: key \"x\" already set in map, unknown field \"foo\"";
+    assert_eq!((code, answer.at(&["message"]).str_or_empty()), (400, want));
+}
+
+#[test]
+fn the_options_of_a_delete_are_read_by_their_types() {
+    let mut api = Api::new();
+    api.ok("POST", MAPS, &doc!({"metadata": {"name": "a"}}));
+    let want = "400 BadRequest: json: cannot unmarshal string into Go struct field DeleteOptions.gracePeriodSeconds of type int64";
+    assert_eq!(api.refused("DELETE", &format!("{MAPS}/a"), &doc!({"gracePeriodSeconds": "5"})), want);
+    api.ok("DELETE", &format!("{MAPS}/a"), &doc!({"gracePeriodSeconds": 5, "unknown": 1}));
+}

@@ -3,7 +3,7 @@
 //! Knows: JSON and YAML, what a document must say of itself to fit the path it was sent to.
 //! Does not know: what it says beyond that.
 
-use super::syntax;
+use super::{lines, syntax};
 use crate::apiserver::call::{Encoding, FieldValidation, PatchType, Subject, Verb};
 use crate::apiserver::fields::{self, Read, Sent};
 use crate::apiserver::names;
@@ -164,7 +164,7 @@ fn fitting(
     let Parsed { value, duplicates } = parsed;
     // What was YAML came to Go as JSON in which each key stands once: who looks for repetitions looks before.
     let is_json = encoding == Encoding::Json || body.trim_ascii_start().starts_with(b"{");
-    let (twice, lines) = if is_json { (!duplicates.is_empty(), None) } else { (false, repeated(&duplicates)) };
+    let (twice, lines) = if is_json { (!duplicates.is_empty(), None) } else { (false, repeated(body, &duplicates)) };
     let again = || if is_json { Sent::json(body) } else { Sent::from(&value) };
     let mut read = fields::read(ty, &value, twice, again).map_err(cannot)?;
     read.faults.splice(0..0, lines);
@@ -179,12 +179,14 @@ fn fitting(
 }
 
 /// What the reader of YAML says of keys that stand twice; nothing if none do.
-fn repeated(paths: &[String]) -> Option<String> {
-    let lines: Vec<String> = paths
-        .iter()
-        .map(|path| format!("key {:?} already set in map", path.rsplit('.').next().unwrap_or(path)))
-        .collect();
-    (!lines.is_empty()).then(|| format!("yaml: unmarshal errors:\n  {}", lines.join("\n  ")))
+fn repeated(body: &[u8], paths: &[String]) -> Option<String> {
+    if paths.is_empty() {
+        return None;
+    }
+    let lines = lines::repeated(body);
+    let lines: Vec<String> =
+        lines.iter().map(|(line, key)| format!("line {line}: key {key} already set in map")).collect();
+    Some(format!("yaml: unmarshal errors:\n  {}", lines.join("\n  ")))
 }
 
 /// What Go calls a JSON value that it cannot read into a field.
@@ -304,9 +306,9 @@ pub(super) fn patch(patch: PatchType, body: &[u8], validation: FieldValidation) 
         let Parsed { value, duplicates } = parsed;
         let faults = match patch {
             _ if validation == FieldValidation::Ignore => Vec::new(),
-            PatchType::Apply => {
-                Vec::from_iter(repeated(&duplicates).map(|lines| format!("error converting YAML to JSON: {lines}")))
-            }
+            PatchType::Apply => Vec::from_iter(
+                repeated(body, &duplicates).map(|lines| format!("error converting YAML to JSON: {lines}")),
+            ),
             PatchType::Merge | PatchType::Strategic => {
                 let again = || Sent::json(body);
                 fields::read(Type::unknown(), &value, !duplicates.is_empty(), again).unwrap_or_default().faults
@@ -367,13 +369,13 @@ fn operation_faults(body: &[u8], operations: &Value, once: bool) -> Result<Vec<S
 ///
 /// # Errors
 /// 400, as the API server says it.
-pub(super) fn delete_options(encoding: Encoding, body: &[u8]) -> Result<Value, Status> {
+pub(super) fn delete_options(schema: &Schema, encoding: Encoding, body: &[u8]) -> Result<Value, Status> {
     if body.is_empty() {
         return Ok(Value::Null);
     }
     let parsed = match encoding {
         Encoding::Protobuf => {
-            let read = protobuf::decode(&Schema::default(), body);
+            let read = protobuf::decode(schema, body);
             Parsed::from(read.map_err(|error| Status::bad_request(error.to_string()))?)
         }
         _ => parse(encoding, body)
@@ -390,5 +392,7 @@ pub(super) fn delete_options(encoding: Encoding, body: &[u8]) -> Result<Value, S
     if !matches!(parsed.value, Value::Object(_)) || !(kind.is_empty() || kind == "DeleteOptions") {
         return Err(Status::bad_request("decoded object cannot be converted to DeleteOptions"));
     }
-    Ok(parsed.value)
+    let ty = schema.named("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions").unwrap_or(Type::unknown());
+    let again = || if encoding == Encoding::Json { Sent::json(body) } else { Sent::from(&parsed.value) };
+    Ok(fields::read(ty, &parsed.value, false, again).map_err(Status::bad_request)?.value)
 }

@@ -9,12 +9,14 @@
 //! | `query` | with which options |
 //! | `media` | in which form the answer is wanted and the body came |
 //! | `body` | the document, and whether it fits the path |
+//! | `lines` | where in YAML a key stands twice |
 //! | `syntax` | what Go says of text that is no JSON |
 //!
 //! Everything that follows works on what was decoded, and what goes on to production is encoded from it. So what could
 //! be read in two ways is refused here, even where the real server would choose one of them.
 
 mod body;
+mod lines;
 mod media;
 mod path;
 mod query;
@@ -104,8 +106,11 @@ pub fn decode(schema: &Schema, request: &Request<'_>) -> Result<Call, Status> {
     }
     let content_type = request.header("content-type")?;
     let deletes = matches!(call.verb, Verb::Delete | Verb::DeleteCollection);
-    let delete_options =
-        if deletes { body::delete_options(media::input(content_type, resource)?, request.body)? } else { Value::Null };
+    let delete_options = if deletes {
+        body::delete_options(schema, media::input(content_type, resource)?, request.body)?
+    } else {
+        Value::Null
+    };
     let selector = call.options.field_selector.take();
     let connect_method = call.options.connect_method.take();
     call.options = Options { connect_method, ..query::options(call.verb, query, &delete_options)? };

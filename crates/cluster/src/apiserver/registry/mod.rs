@@ -104,6 +104,7 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     in_living_namespace(cluster, &key)?;
     auth::check_escalation(cluster, &key, &object, None, &writer.user)?;
 
+    let version = object.resource_version().to_owned();
     for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
         if object.find(&["metadata", field]).is_some() {
             object.remove(&["metadata", field]);
@@ -144,6 +145,11 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     causes.extend(schema.iter().flat_map(|schema| custom::causes(schema, &object, None)));
     if !causes.is_empty() {
         return Err(Status::invalid(group, object.kind(), &key.name, &causes));
+    }
+    let names_a_version = version.parse::<u64>().is_ok_and(|version| version != 0);
+    if names_a_version && !writer.dry_run {
+        // The storage says this, so it is said as its own error, and only when something is to be stored.
+        return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
     if cluster.get(&key).is_some() {
         return Err(Status::already_exists(resource, &key.name));
@@ -326,7 +332,13 @@ fn resize(pod: &mut Value, asked: &Value) {
 
 /// What is written must be a change of what its writer saw.
 fn check_version(key: &ObjectKey, object: &Value, old: &Value, strategy: &Strategy<'_>) -> Result<(), Status> {
-    let version = object.resource_version();
+    let version = match object.resource_version() {
+        "0" => "",
+        version => version,
+    };
+    if !version.is_empty() && version.parse::<u64>().is_err() {
+        return Err(Status::new(500, "", format!("strconv.ParseUint: parsing {version:?}: invalid syntax")));
+    }
     if !version.is_empty() && version != old.resource_version() {
         return Err(Status::modified(&key.resource, &key.name));
     }
