@@ -80,6 +80,8 @@ fn translate(pattern: &str) -> String {
                         out.push_str(&regex::escape(&rest));
                     }
                     'E' => {}
+                    // Elsewhere these say where a word begins and ends.
+                    '<' | '>' => out.push(escaped),
                     other => out.extend(['\\', other]),
                 }
                 first = false;
@@ -151,6 +153,7 @@ mod tests {
             (r"^[+--]$", ",", true),
             (r"^[[:alpha:]]$", "x", true),
             (r"^\Qa.b\E$", "axb", false),
+            (r"^\<\_\/\>$", "<_/>", true),
             (r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "a-b", true),
         ] {
             assert_eq!(read(pattern).unwrap().is_match(text), matches, "{pattern} on {text}");
