@@ -4,7 +4,8 @@
 //! Does not know: who asks. Matching takes time in proportion to the text, in both; a pattern that would be large when it
 //! is compiled is refused, so that reading one takes no long time either.
 
-use regex::{Regex, RegexBuilder};
+pub use regex::Regex;
+use regex::RegexBuilder;
 
 /// How large a pattern may be when it is compiled, in bytes.
 const SIZE_MAX: usize = 1 << 18;

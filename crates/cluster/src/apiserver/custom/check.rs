@@ -3,26 +3,56 @@
 //! Knows: OpenAPI's keywords, and the words in which `kube-openapi` says what breaks them.
 //! Does not know: rules written as expressions.
 
-use cel::pattern;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
+use cel::pattern::{self, Regex};
+
+use super::lists::Before;
+use super::typed;
 use crate::apiserver::status::Cause;
 use crate::value::Value;
 
 /// Everything that is wrong with a value. What is as it was before is not looked at again.
 pub(super) fn check(schema: &Value, value: &Value, old: Option<&Value>) -> Vec<Cause> {
-    let mut causes = Vec::new();
+    let mut causes = Causes::default();
     // The top itself always changes.
     node(schema, value, old, "", &mut causes);
-    causes
+    causes.found
 }
 
-fn node(schema: &Value, value: &Value, old: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
+/// What is wrong so far, and the patterns that were read on the way: the same ones come again and again.
+#[derive(Default)]
+struct Causes {
+    found: Vec<Cause>,
+    patterns: Rc<RefCell<BTreeMap<String, Option<Regex>>>>,
+}
+
+impl Causes {
+    fn push(&mut self, cause: Cause) {
+        self.found.push(cause);
+    }
+
+    fn extend(&mut self, causes: impl IntoIterator<Item = Cause>) {
+        self.found.extend(causes);
+    }
+
+    /// Whether text matches a pattern; any does if that is none.
+    fn matches(&self, pattern: &str, text: &str) -> bool {
+        let mut patterns = self.patterns.borrow_mut();
+        let pattern = patterns.entry(pattern.to_owned()).or_insert_with(|| pattern::read(pattern).ok());
+        pattern.as_ref().is_none_or(|pattern| pattern.is_match(text))
+    }
+}
+
+fn node(schema: &Value, value: &Value, old: Option<&Value>, path: &str, causes: &mut Causes) {
     if !path.is_empty() && old == Some(value) {
         return;
     }
-    let before = causes.len();
+    let before = causes.found.len();
     kind(schema, value, path, causes);
-    if value.is_null() || causes.len() > before {
+    if value.is_null() || causes.found.len() > before {
         return;
     }
     match value {
@@ -51,7 +81,7 @@ fn real(value: &Value) -> Option<f64> {
     }
 }
 
-fn invalid(path: &str, value: &Value, causes: &mut Vec<Cause>, why: &str) {
+fn invalid(path: &str, value: &Value, causes: &mut Causes, why: &str) {
     causes.push(Cause::invalid(path, value, why));
 }
 
@@ -68,7 +98,7 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-fn kind(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
+fn kind(schema: &Value, value: &Value, path: &str, causes: &mut Causes) {
     let mixed = schema.at(&["x-kubernetes-int-or-string"]).is_true();
     let wanted = if mixed { "integer,string" } else { schema.at(&["type"]).str_or_empty() };
     let found = kind_of(value);
@@ -86,7 +116,7 @@ fn kind(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-fn string(schema: &Value, text: &str, path: &str, causes: &mut Vec<Cause>) {
+fn string(schema: &Value, text: &str, path: &str, causes: &mut Causes) {
     let value = Value::from(text);
     let length = text.chars().count();
     let bound = |key: &str| schema.at(&[key]).as_int().and_then(|bound| usize::try_from(bound).ok());
@@ -98,18 +128,18 @@ fn string(schema: &Value, text: &str, path: &str, causes: &mut Vec<Cause>) {
         invalid(path, &value, causes, &format!("{path} in body should be at least {least} chars long"));
     }
     let pattern = schema.at(&["pattern"]).str_or_empty();
-    if !pattern.is_empty() && pattern::read(pattern).is_ok_and(|pattern| !pattern.is_match(text)) {
+    if !pattern.is_empty() && !causes.matches(pattern, text) {
         invalid(path, &value, causes, &format!("{path} in body should match '{pattern}'"));
     }
     let format = schema.at(&["format"]).str_or_empty();
-    if !format.is_empty() && !super::typed::has_format(format, text) {
+    if !format.is_empty() && !typed::has_format(format, text, &|pattern, text| causes.matches(pattern, text)) {
         let why = format!("{path} in body must be of type {format}: {}", value.to_json());
         let message = format!("Invalid value: {}: {why}", value.to_json());
         causes.push(Cause { reason: "FieldValueTypeInvalid", message, field: path.to_owned() });
     }
 }
 
-fn numeric(schema: &Value, value: &Value, number: f64, path: &str, causes: &mut Vec<Cause>) {
+fn numeric(schema: &Value, value: &Value, number: f64, path: &str, causes: &mut Causes) {
     let bound = |key: &str| schema.get(key).and_then(|bound| Some((real(bound)?, bound.to_json())));
     let exclusive = |key: &str| schema.at(&[key]).is_true();
     if let Some((by, shown)) = bound("multipleOf")
@@ -142,12 +172,13 @@ fn numeric(schema: &Value, value: &Value, number: f64, path: &str, causes: &mut 
     }
 }
 
-fn list(schema: &Value, items: &[Value], old: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
+fn list(schema: &Value, items: &[Value], old: Option<&Value>, path: &str, causes: &mut Causes) {
     let whole: Value = items.iter().cloned().collect();
     let bound = |key: &str| schema.at(&[key]).as_int().and_then(|bound| usize::try_from(bound).ok());
     if let Some(of) = schema.get("items") {
+        let before = old.map(|old| Before::of(schema, old));
         for (at, item) in items.iter().enumerate() {
-            let old = old.and_then(|old| before(schema, old, at, item));
+            let old = before.as_ref().and_then(|before| before.get(at, item));
             node(of, item, old, &format!("{path}[{at}]"), causes);
         }
     }
@@ -162,33 +193,18 @@ fn list(schema: &Value, items: &[Value], old: Option<&Value>, path: &str, causes
     if let Some(most) = bound("maxItems").filter(|most| items.len() > *most) {
         too_many(items.len(), most, path, causes);
     }
-    if schema.at(&["uniqueItems"]).is_true()
-        && items.iter().enumerate().any(|(at, one)| items.iter().take(at).any(|two| one == two))
-    {
+    let mut known = BTreeSet::new();
+    if schema.at(&["uniqueItems"]).is_true() && !items.iter().all(|item| known.insert(item.to_json())) {
         invalid(path, &whole, causes, &format!("{path} in body shouldn't contain duplicates"));
     }
 }
 
-fn too_many(have: usize, most: usize, path: &str, causes: &mut Vec<Cause>) {
+fn too_many(have: usize, most: usize, path: &str, causes: &mut Causes) {
     let message = format!("Too many: {have}: must have at most {most} items");
     causes.push(Cause { reason: "FieldValueTooMany", message, field: path.to_owned() });
 }
 
-/// The element of the list as it was that is the same one as this.
-pub(super) fn before<'a>(schema: &Value, old: &'a Value, at: usize, item: &Value) -> Option<&'a Value> {
-    match schema.at(&["x-kubernetes-list-type"]).str_or_empty() {
-        "map" => {
-            let keys = schema.at(&["x-kubernetes-list-map-keys"]).items();
-            let same =
-                |other: &&Value| keys.iter().filter_map(Value::as_str).all(|key| other.get(key) == item.get(key));
-            old.items().iter().find(same)
-        }
-        "set" => old.items().iter().find(|other| *other == item),
-        _ => old.items().get(at),
-    }
-}
-
-fn common(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
+fn common(schema: &Value, value: &Value, path: &str, causes: &mut Causes) {
     let allowed = schema.at(&["enum"]).items();
     if !allowed.is_empty() && !allowed.contains(value) {
         let shown: Vec<String> = allowed
@@ -198,12 +214,13 @@ fn common(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
         let message = format!("Unsupported value: {}: supported values: {}", value.to_json(), shown.join(", "));
         causes.push(Cause { reason: "FieldValueNotSupported", message, field: path.to_owned() });
     }
+    let patterns = Rc::clone(&causes.patterns);
     let passes = |schema: &Value| {
-        let mut causes = Vec::new();
+        let mut causes = Causes { patterns: Rc::clone(&patterns), ..Causes::default() };
         node(schema, value, None, path, &mut causes);
-        causes
+        causes.found
     };
-    let composite = |why: String, causes: &mut Vec<Cause>| {
+    let composite = |why: String, causes: &mut Causes| {
         causes.push(Cause {
             reason: "FieldValueInvalid",
             message: format!("Invalid value: \"\": {why}"),
@@ -247,7 +264,7 @@ fn common(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-fn object(schema: &Value, value: &Value, old: Option<&Value>, path: &str, causes: &mut Vec<Cause>) {
+fn object(schema: &Value, value: &Value, old: Option<&Value>, path: &str, causes: &mut Causes) {
     let entries = value.entries();
     let bound = |key: &str| schema.at(&[key]).as_int().and_then(|bound| usize::try_from(bound).ok());
     if let Some(least) = bound("minProperties").filter(|least| entries.len() < *least) {

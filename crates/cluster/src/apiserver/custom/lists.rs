@@ -3,6 +3,8 @@
 //! Knows: when two elements are the same one.
 //! Does not know: how such lists are merged.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::apiserver::status::Cause;
 use crate::value::{Map, Value};
 
@@ -27,8 +29,9 @@ fn walk(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
         }
         Value::Array(items) => {
             if let Some(identities) = identities(schema, items) {
+                let mut known = BTreeSet::new();
                 for (at, identity) in identities.iter().enumerate() {
-                    if identities.iter().take(at).any(|before| before == identity) {
+                    if !known.insert(identity.to_json()) {
                         causes.push(Cause {
                             reason: "FieldValueDuplicate",
                             message: format!("Duplicate value: {}", identity.to_json()),
@@ -58,5 +61,42 @@ fn identities(schema: &Value, items: &[Value]) -> Option<Vec<Value>> {
             Some(items.iter().map(identity).collect())
         }
         _ => None,
+    }
+}
+
+/// A list as it was, in which elements are found again.
+pub(super) enum Before<'a> {
+    /// By what tells them apart: with many elements, looking at each for each would take for ever.
+    Told(BTreeMap<String, &'a Value>, &'a Value),
+    /// By their place.
+    Placed(&'a [Value]),
+}
+
+impl<'a> Before<'a> {
+    /// The list as a schema tells its elements apart.
+    pub(super) fn of(schema: &'a Value, old: &'a Value) -> Self {
+        match identities(schema, old.items()) {
+            Some(identities) => {
+                let told = identities.iter().map(Value::to_json).zip(old.items()).rev();
+                Self::Told(told.collect(), schema)
+            }
+            None => Self::Placed(old.items()),
+        }
+    }
+
+    /// Whether elements are found by what tells them apart.
+    pub(super) fn is_told(&self) -> bool {
+        matches!(self, Self::Told(..))
+    }
+
+    /// What an element was before.
+    pub(super) fn get(&self, at: usize, item: &Value) -> Option<&'a Value> {
+        match self {
+            Self::Placed(items) => items.get(at),
+            Self::Told(known, schema) => {
+                let identity = identities(schema, std::slice::from_ref(item))?;
+                known.get(&identity.first()?.to_json()).copied()
+            }
+        }
     }
 }

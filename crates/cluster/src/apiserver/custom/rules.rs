@@ -4,10 +4,12 @@
 //! Does not know: whether a definition's rules can be compiled at all; it is accepted only if they can.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use cel::{CompileError, Env, Error, Meter, PER_CALL, Program, Type};
 
-use super::{check, typed};
+use super::lists::Before;
+use super::typed;
 use crate::apiserver::status::Cause;
 use crate::value::{Text, Value};
 
@@ -31,7 +33,7 @@ pub(super) fn check(schema: &Value, object: &Value, old: Option<&Value>) -> Vec<
     if !any(schema) {
         return Vec::new();
     }
-    let mut run = Run { left: Some(BUDGET), causes: Vec::new() };
+    let mut run = Run { left: Some(BUDGET), causes: Vec::new(), compiled: BTreeMap::new() };
     run.node(schema, object, old, "", true);
     run.causes
 }
@@ -54,7 +56,12 @@ struct Run {
     /// None when it is used up: then no other rule is looked at.
     left: Option<u64>,
     causes: Vec<Cause>,
+    /// Each rule, by its place in memory, is compiled once however many values it looks at.
+    compiled: BTreeMap<(usize, &'static str), Compiled>,
 }
+
+/// An expression that was compiled; none if there is nothing in it.
+type Compiled = Option<Rc<Result<Program, CompileError>>>;
 
 impl Run {
     fn node(&mut self, schema: &Value, value: &Value, old: Option<&Value>, path: &str, top: bool) {
@@ -87,10 +94,10 @@ impl Run {
                 }
             }
             Value::Array(items) => {
-                let told = schema.at(&["x-kubernetes-list-type"]) == "map";
+                // Only an element that is told apart is known again.
+                let before = old.map(|old| Before::of(schema, old)).filter(Before::is_told);
                 for (at, item) in items.iter().enumerate() {
-                    // Only an element that is told apart is known again.
-                    let old = old.filter(|_| told).and_then(|old| check::before(schema, old, at, item));
+                    let old = before.as_ref().and_then(|before| before.get(at, item));
                     self.node(schema.at(&["items"]), item, old, &format!("{path}[{at}]"), false);
                 }
             }
@@ -100,10 +107,10 @@ impl Run {
 
     fn rule(&mut self, schema: &Value, rule: &Value, value: &Value, old: Option<&Value>, path: &str, top: bool) {
         let Some(left) = self.left else { return };
-        let program = match compile(schema, rule, "rule", top) {
-            None => return,
-            Some(Ok(program)) => program,
-            Some(Err(error)) => return self.failed(schema, path, &format!("rule compile error: {error}")),
+        let Some(compiled) = self.compiled(schema, rule, "rule", top) else { return };
+        let program = match compiled.as_ref() {
+            Ok(program) => program,
+            Err(error) => return self.failed(schema, path, &format!("rule compile error: {error}")),
         };
         let optional = rule.at(&["optionalOldSelf"]).is_true();
         let transition = program.uses("oldSelf");
@@ -154,6 +161,11 @@ impl Run {
         }
     }
 
+    fn compiled(&mut self, schema: &Value, rule: &Value, field: &'static str, top: bool) -> Compiled {
+        let place = (std::ptr::from_ref(rule).addr(), field);
+        self.compiled.entry(place).or_insert_with(|| compile(schema, rule, field, top).map(Rc::new)).clone()
+    }
+
     /// A rule that came to nothing. Of the value only its type is shown.
     fn failed(&mut self, schema: &Value, path: &str, why: &str) {
         let ty = schema.at(&["type"]).clone();
@@ -164,7 +176,8 @@ impl Run {
         let expression = rule.at(&["messageExpression"]).str_or_empty();
         if !expression.is_empty()
             && let Some(left) = self.left
-            && let Some(Ok(program)) = compile(schema, rule, "messageExpression", top)
+            && let Some(compiled) = self.compiled(schema, rule, "messageExpression", top)
+            && let Ok(program) = compiled.as_ref()
         {
             let mut meter = Meter::new(PER_CALL.min(left));
             let made = program.eval(variables, &mut meter);

@@ -215,3 +215,18 @@ fn what_is_missing_is_filled_in_and_so_is_what_that_lacks() {
     let filled = doc!({"size": 3, "maybe": null, "part": {"name": "x"}, "list": [{"port": 80}, {"port": 1}]});
     assert_eq!(object, filled);
 }
+
+#[test]
+fn a_large_object_takes_no_longer_than_it_is_large() {
+    let schema = spec(
+        r#"{"type":"array","x-kubernetes-list-type":"map","x-kubernetes-list-map-keys":["k"],"items":{"type":"object","required":["k"],"properties":{
+            "k":{"type":"string","pattern":"^([a-z0-9]{1,40}[.]?)+$","x-kubernetes-validations":[{"rule":"self != 'x'"}]}}}}"#,
+    );
+    // What looks at every element for every other, or reads a pattern or rule for each, is still busy tomorrow.
+    let items: Vec<String> = (0..20_000).map(|at| format!(r#"{{"k":"a{at}"}}"#)).collect();
+    let object = format!(r#"{{"spec":[{}]}}"#, items.join(","));
+    let reversed: Vec<String> = items.into_iter().rev().collect();
+    let old = format!(r#"{{"spec":[{}]}}"#, reversed.join(","));
+    assert_eq!(against(&schema, &object, Some(&old)), Vec::<String>::new());
+    assert_eq!(against(&schema, &object, None), Vec::<String>::new());
+}
