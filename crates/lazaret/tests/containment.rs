@@ -375,6 +375,7 @@ fn outside(bound: &Effect, simulated: &Effect) -> Vec<String> {
     must("without a place".into(), wide.pods_unschedulable.covers(&narrow.pods_unschedulable));
     must("thrown out".into(), wide.preempted.bounds(&narrow.preempted));
     must("volumes".into(), wide.volumes_lost.bounds(&narrow.volumes_lost));
+    must("machines".into(), wide.machines_lost.bounds(&narrow.machines_lost));
     must("claims".into(), wide.claims_deleted.bounds(&narrow.claims_deleted));
     must(
         "reach".into(),

@@ -31,8 +31,8 @@ record! {
         volumes_lost: Among<ObjectRef> => "volumesLost",
         /// Safeguards that were taken away.
         guards_removed: Among<ObjectRef> => "guardsRemoved",
-        /// Machines that lose work or take none: summed, as their names are not part of an effect.
-        nodes: Range<u64> => "nodes",
+        /// Machines that were taken out of work, each counted once however often.
+        machines_lost: Among<ObjectRef> => "machinesLost",
         /// Cost per hour before the first action, and after the last.
         cost: Cost => "cost",
     }
@@ -92,7 +92,7 @@ impl Tally {
         }
         union(&mut self.volumes_lost, &forecast.volumes_lost);
         union(&mut self.guards_removed, &forecast.guards_removed);
-        self.nodes = sum(&self.nodes, &forecast.blast.nodes.touched);
+        union(&mut self.machines_lost, &forecast.machines_lost);
         self.cost.per_hour_after = forecast.cost.per_hour_after;
     }
 

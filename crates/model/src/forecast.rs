@@ -40,6 +40,8 @@ record! {
         preempted: Among<ObjectRef> => "preempted",
         /// Volumes, buckets, tables whose data exists nowhere afterwards.
         volumes_lost: Among<ObjectRef> => "volumesLost",
+        /// Machines that took new work and no longer do: cordoned, out of order, or gone.
+        machines_lost: Among<ObjectRef> => "machinesLost",
         /// Claims on storage that are given up.
         claims_deleted: Among<ObjectRef> => "claimsDeleted",
         /// What it costs.
@@ -357,6 +359,7 @@ impl Forecast {
             pods_unschedulable: Range::unknown(),
             preempted: Among::unknown(),
             volumes_lost: Among::unknown(),
+            machines_lost: Among::unknown(),
             claims_deleted: Among::unknown(),
             cost: Cost { per_hour_before: Decimal::ZERO, per_hour_after: Range::unknown() },
             reach: Reach { opened: Among::unknown(), closed: Among::unknown() },
@@ -385,6 +388,7 @@ impl Forecast {
             && no_more(&self.pods_unschedulable, &other.pods_unschedulable)
             && self.preempted_count_covers(other)
             && self.volumes_lost.bounds(&other.volumes_lost)
+            && self.machines_lost.bounds(&other.machines_lost)
             && self.claims_deleted.bounds(&other.claims_deleted)
             && roughly_no_more(&self.cost.per_hour_after, &other.cost.per_hour_after)
             && self.reach.opened.bounds(&other.reach.opened)
@@ -452,6 +456,7 @@ impl Forecast {
         }
         widen_set(&mut self.preempted, doubt);
         widen_set(&mut self.volumes_lost, doubt);
+        widen_set(&mut self.machines_lost, doubt);
         widen_set(&mut self.claims_deleted, doubt);
         widen_set(&mut self.reach.opened, doubt);
         widen_set(&mut self.reach.closed, doubt);
@@ -475,6 +480,7 @@ impl Default for Forecast {
             pods_content: 0,
             preempted: Among::none(),
             volumes_lost: Among::none(),
+            machines_lost: Among::none(),
             claims_deleted: Among::none(),
             cost: Cost::default(),
             reach: Reach::default(),

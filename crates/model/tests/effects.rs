@@ -94,7 +94,7 @@ fn a_verdict_is_written_as_the_interface_promises() {
     let forecast = &written["effect"]["forecast"];
     for (key, value) in json!({
         "horizonSeconds": 600.0, "settledSeconds": 31.5, "settled": true, "fidelity": 0.98, "reversibility": "reversible",
-        "podsUnschedulable": 0, "podsContent": 0, "volumesLost": [], "claimsDeleted": [],
+        "podsUnschedulable": 0, "podsContent": 0, "volumesLost": [], "machinesLost": [], "claimsDeleted": [],
         "cost": {"perHourBefore": 0.0, "perHourAfter": 0.0},
         "reach": {"opened": [], "closed": []}, "privilege": {"gained": [], "lost": []},
     })

@@ -9,7 +9,7 @@ use crate::{about_effects, listed};
 pub struct SessionBudget {
     /// Objects deleted.
     pub deleted_max: u64,
-    /// Machines that lose work or take none.
+    /// Machines taken out of work.
     pub nodes_max: u64,
     /// Of the endpoints that a service had before the agent's first action, in thousandths, so many must be left.
     pub floor_permille: u16,
@@ -64,10 +64,12 @@ impl ActionPolicy for SessionBudget {
                     total.deleted, self.deleted_max
                 )));
             }
-            if total.nodes.high() > self.nodes_max {
+            // Who gives a machine back is not held for those taken before.
+            let machines = total.machines_lost.count();
+            if machines.high() > self.nodes_max && !evidence.effect.forecast.machines_lost.is_none() {
                 return Ok(Opinion::hold(format!(
-                    "in this session {} machines would lose work, limit {}",
-                    total.nodes, self.nodes_max
+                    "in this session {machines} machines would be taken out of work, limit {}",
+                    self.nodes_max
                 )));
             }
             Ok(Opinion::Abstain)

@@ -275,6 +275,29 @@ fn steps_that_are_each_allowed_are_held_once_they_add_up() {
 }
 
 #[test]
+fn a_machine_taken_out_of_work_again_and_again_is_one_machine() {
+    let takes = |nodes: &[&str]| {
+        let mut effect = Effect::none();
+        effect.forecast.machines_lost = nodes.iter().map(|name| ObjectRef::global("Node", *name)).collect();
+        effect.forecast.blast.nodes = Touched { touched: Range::exact(1), of: 3 };
+        effect
+    };
+    let (rule, mut spent) = (SessionBudget::default(), Spent::default());
+    let mut say = |effect: &Effect| {
+        let said = say(&rule, &action(&[]), effect, &spent);
+        spent.agent.add(effect);
+        said.why().map_or_else(|| said.name().to_owned(), |why| why.text.clone())
+    };
+    for _ in 0..10 {
+        assert_eq!(say(&takes(&["a"])), "abstain");
+        assert_eq!(say(&takes(&[])), "abstain", "giving it back takes nothing");
+    }
+    assert_eq!(say(&takes(&["b", "c"])), "abstain");
+    assert_eq!(say(&takes(&["d"])), "in this session 4 machines would be taken out of work, limit 3");
+    assert_eq!(say(&takes(&[])), "abstain", "what is over the limit may still be given back");
+}
+
+#[test]
 fn no_rule_about_effects_allows_what_nobody_could_foresee() {
     let (action, spent) = (action(&[]), Spent::default());
     let effect = Effect::unknown("the twin has not seen this kind");
