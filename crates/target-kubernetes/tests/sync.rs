@@ -7,12 +7,20 @@ mod support;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use cluster::value::Text;
 use cluster::{ObjectKey, doc};
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use support::{Folder, PATIENCE, config_map, empty_cluster, production, secret};
+use target_kubernetes::kubeconfig::Kubeconfig;
+use target_kubernetes::listen::{self, Handler, Listening};
 use target_kubernetes::mask::Mask;
+use target_kubernetes::message::{self, Body};
 use target_kubernetes::serve::{self, Options};
 use target_kubernetes::sync::{self, Snapshot, Sync};
 use target_kubernetes::tls::Authority;
@@ -161,4 +169,74 @@ async fn a_twin_that_cannot_reach_production_says_so_and_is_not_believed() {
     let stale = tokio::time::timeout(PATIENCE, sync.until(|snapshot| !snapshot.parts.is_empty())).await.unwrap();
     let error = stale.fresh(PATIENCE).unwrap_err();
     assert!(error.to_string().contains("401"), "{error}");
+}
+
+/// Stands before production and spoils what is asked of its ConfigMaps: every watch ends at once, with this code, and no
+/// list but the first is answered.
+struct Spoiler {
+    upstream: Upstream,
+    watch: u16,
+    watched: AtomicUsize,
+    listed: AtomicUsize,
+}
+
+impl Spoiler {
+    async fn before(production: &support::Production, watch: u16) -> (Arc<Self>, Arc<Sync>, Listening) {
+        let upstream = Upstream::from_file(&production.served.kubeconfig, None).await.unwrap();
+        let spoiler = Self { upstream, watch, watched: AtomicUsize::new(0), listed: AtomicUsize::new(0) };
+        let (spoiler, authority) = (Arc::new(spoiler), Authority::new("test").unwrap());
+        let (tls, address) = (authority.server(&[], &[]).unwrap(), ([127, 0, 0, 1], 0).into());
+        let listening = listen::listen(address, tls, listen::stop_signal(), spoiler.clone()).await.unwrap();
+        let server = format!("https://{}", listening.address);
+        let text = Kubeconfig { name: "a", server: &server, authority: authority.pem(), token: "t" }.to_yaml();
+        let upstream = Upstream::from_text(&text, None).await.unwrap();
+        let sync = Sync::start(upstream, Mask::new().unwrap(), Time::from_millis(0), sync::Options::default());
+        (spoiler, sync, listening)
+    }
+}
+
+impl Handler for Spoiler {
+    async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let target = request.uri().path_and_query().unwrap().as_str().to_owned();
+        if target.starts_with("/api/v1/configmaps?") {
+            if target.contains("watch=true") {
+                self.watched.fetch_add(1, Ordering::SeqCst);
+                let mut response = Response::new(message::whole(""));
+                *response.status_mut() = StatusCode::from_u16(self.watch).unwrap();
+                return response;
+            }
+            if self.listed.fetch_add(1, Ordering::SeqCst) > 0 {
+                std::future::pending::<()>().await;
+            }
+        }
+        let accept = request.headers().get("accept").cloned();
+        let mut on = Request::get(target).body(Bytes::new()).unwrap();
+        on.headers_mut().extend(accept.map(|accept| (http::header::ACCEPT, accept)));
+        let (head, body) = self.upstream.send(on, PATIENCE).await.unwrap().into_parts();
+        let mut response = Response::new(body.map_err(Into::into).boxed_unsync());
+        *response.status_mut() = head.status;
+        response
+    }
+}
+
+#[tokio::test]
+async fn a_twin_that_has_missed_something_says_so_until_it_has_listed_again() {
+    let production = production(|_| {}).await;
+    let (spoiler, sync, _listening) = Spoiler::before(&production, 410).await;
+    let maps = Text::from("configmaps");
+    let broken = |snapshot: &Snapshot| snapshot.parts.get(&maps).and_then(|part| part.broken.clone());
+    let snapshot = until(&sync, |snapshot| broken(snapshot).is_some()).await;
+    let (_, why) = broken(&snapshot).unwrap();
+    assert!(why.contains("fallen behind"), "{why}");
+    assert_eq!(spoiler.watched.load(Ordering::SeqCst), 1, "nothing is watched before it is listed");
+}
+
+#[tokio::test]
+async fn a_server_that_ends_every_watch_at_once_is_asked_less_and_less_often() {
+    let production = production(|_| {}).await;
+    let (spoiler, sync, _listening) = Spoiler::before(&production, 200).await;
+    until(&sync, |snapshot| snapshot.parts.get(&Text::from("configmaps")).is_some_and(|part| part.listed)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let watched = spoiler.watched.load(Ordering::SeqCst);
+    assert!((1..10).contains(&watched), "{watched} watches in two seconds");
 }

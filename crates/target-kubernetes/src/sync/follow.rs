@@ -32,7 +32,7 @@ const WATCH_SECONDS: u64 = 290;
 
 /// A watch that says nothing for so long is taken up anew: bookmarks come once a minute, and a server that sends none
 /// shows by its answer that it lives.
-const SILENCE: Duration = Duration::from_secs(75);
+pub const SILENCE: Duration = Duration::from_secs(75);
 
 /// Pauses after failures.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
@@ -94,7 +94,14 @@ impl Follower {
             };
             match ended {
                 Ended::Unheard => return,
-                Ended::Quietly | Ended::Behind => {}
+                Ended::Quietly => {}
+                // What has been missed is not known until it is listed again.
+                Ended::Behind => {
+                    let why = "its watch has fallen behind, and it is not listed again yet".to_owned();
+                    if !self.say(Word::Broken(why)).await {
+                        return;
+                    }
+                }
                 Ended::Broken(why) => {
                     if !self.say(Word::Broken(why)).await {
                         return;
@@ -162,24 +169,24 @@ impl Follower {
     /// Watches from a version on until that is no longer possible.
     async fn watch(&self, mut version: u64) -> Ended {
         let mut pause = PAUSE_MIN;
-        let mut since = tokio::time::Instant::now();
         loop {
+            let since = tokio::time::Instant::now();
             match self.watch_once(&mut version).await {
-                Ended::Quietly => pause = PAUSE_MIN,
-                // A connection that breaks now and then is no news; one that cannot be made is.
+                Ended::Quietly => {}
                 Ended::Broken(why) => {
-                    if since.elapsed() > PAUSE_MAX {
-                        pause = PAUSE_MIN;
-                    }
                     if !self.say(Word::Broken(why)).await {
                         return Ended::Unheard;
                     }
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE_MAX);
                 }
                 ended => return ended,
             }
-            since = tokio::time::Instant::now();
+            // A watch that ends now and then is no news. One that ends at once, however politely, is taken up again less
+            // and less often.
+            if since.elapsed() > pause {
+                pause = PAUSE_MIN;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 

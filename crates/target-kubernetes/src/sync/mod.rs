@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use crate::mask::Mask;
 use crate::upstream::Upstream;
 use discover::Discovery;
+pub use follow::SILENCE;
 use follow::{Follower, Word};
 
 /// Resources whose change may mean that there are other resources.
