@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use cluster::Schema;
-use cluster::apiserver::{self, Output, Status};
+use cluster::apiserver::{self, Output, Status, Verb};
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use model::AgentId;
@@ -22,6 +22,11 @@ use crate::serve::{bearer, unauthorized};
 pub trait Authenticate: Send + Sync + 'static {
     /// Whose token this is; none if it is nobody's, or expired.
     fn agent(&self, token: &str) -> Option<AgentId>;
+
+    /// What the holder of a token that was good once may be told of its end; nothing to anybody else.
+    fn ended(&self, _token: &str) -> Option<String> {
+        None
+    }
 }
 
 /// What lies behind the door.
@@ -54,9 +59,12 @@ struct Front<A, P> {
 impl<A: Authenticate, P: Passage> Handler for Front<A, P> {
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         // Before anything else is looked at: who is not known learns nothing, not even what a path would have answered.
-        let Some(agent) = bearer(request.headers()).and_then(|token| self.agents.agent(token)) else {
-            return status(&unauthorized());
+        let token = bearer(request.headers());
+        let Some(agent) = token.and_then(|token| self.agents.agent(token)) else {
+            let ended = token.and_then(|token| self.agents.ended(token));
+            return status(&ended.map_or_else(unauthorized, |why| Status::new(401, "Unauthorized", why)));
         };
+        let zip = message::takes_gzip(request.headers());
         let received = match message::receive(request, BODY_BYTES_MAX).await {
             Ok(received) => received,
             Err(unreadable) => return status(&unreadable.to_status()),
@@ -68,9 +76,10 @@ impl<A: Authenticate, P: Passage> Handler for Front<A, P> {
             Ok(Ok(asked)) => {
                 // What is forwarded has no strangers in it any more, so production cannot tell of them.
                 let strangers = asked.call.faults.clone();
+                let zip = zip && asked.call.verb != Verb::Watch;
                 let mut response = self.passage.pass(agent, asked).await;
                 strangers.iter().for_each(|stranger| warn(&mut response, stranger));
-                response
+                if zip { message::zip_as_it_comes(response).await } else { response }
             }
             Ok(Err(refused)) => status(&refused),
             Err(error) => {

@@ -5,16 +5,20 @@
 
 use std::fmt;
 use std::io::{Read, Write};
+use std::pin::pin;
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use cluster::apiserver::Status;
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use futures_util::stream;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, VARY};
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
+use hyper::body::Frame;
 
 /// Why a body broke off.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -24,6 +28,15 @@ pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 /// Answers below this size go out as they are: kube-apiserver's `defaultGzipThresholdBytes`.
 const GZIP_FROM_BYTES: usize = 128 * 1024;
+
+/// So much of an answer is zipped at a time, so that others are served in between.
+const GZIP_PIECE_BYTES: usize = 64 * 1024;
+
+/// So much of a body that is too large is still read, so that whoever sends it gets to hear of it.
+const DISCARD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// And for so long.
+const DISCARD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a request body may hold: kube-apiserver's `MaxRequestBodyBytes`.
 pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
@@ -86,7 +99,15 @@ where
     B::Error: Into<BoxError>,
 {
     let (mut head, body) = request.into_parts();
-    let body = collect(body, limit).await?;
+    let mut body = pin!(body);
+    let whole = collect(body.as_mut(), limit).await;
+    if let Err(Unreadable::TooLarge(_)) = whole {
+        // Over HTTP/2 an answer that comes before the end of the request resets its stream, and many a client shows
+        // that and not the answer.
+        let rest = Limited::new(body.as_mut(), DISCARD_BYTES_MAX);
+        let _ = tokio::time::timeout(DISCARD_PATIENCE, discard(rest)).await;
+    }
+    let body = whole?;
     let mut encodings = head.headers.get_all(CONTENT_ENCODING).into_iter();
     let body = match (encodings.next().map(HeaderValue::as_bytes), encodings.next()) {
         (None | Some(b"" | b"identity"), None) => body,
@@ -115,6 +136,11 @@ where
         Err(error) if error.is::<LengthLimitError>() => Err(Unreadable::TooLarge(limit)),
         Err(error) => Err(Unreadable::Broken(error.to_string())),
     }
+}
+
+async fn discard<B: hyper::body::Body>(body: B) {
+    let mut body = pin!(body);
+    while let Some(Ok(_)) = body.as_mut().frame().await {}
 }
 
 fn unzip(zipped: &[u8], limit: usize) -> Result<Bytes, Unreadable> {
@@ -166,6 +192,62 @@ pub fn zip(bytes: Bytes, headers: &mut HeaderMap, client_takes_gzip: bool) -> By
     zipped.into()
 }
 
+/// Zips an answer as it comes, if it is worth it: what ends below the threshold goes out as it is. For answers that end;
+/// a watch must not wait until there is enough to be zipped.
+pub async fn zip_as_it_comes(response: Response<Body>) -> Response<Body> {
+    let (mut head, mut body) = response.into_parts();
+    head.headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    let (mut first, mut broken) = (BytesMut::new(), None);
+    while first.len() < GZIP_FROM_BYTES && broken.is_none() {
+        match body.frame().await {
+            None => return Response::from_parts(head, whole(first)),
+            Some(Ok(frame)) => first.extend_from_slice(&frame.into_data().unwrap_or_default()),
+            Some(Err(error)) => broken = Some(error),
+        }
+    }
+    let encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    let zipping = Zipping { waiting: first.freeze(), broken, body, encoder: Some(encoder) };
+    let frames = stream::unfold(zipping, |mut zipping| async {
+        let piece = zipping.next().await.transpose()?;
+        Some((piece.map(Frame::data), zipping))
+    });
+    head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    head.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(head, StreamBody::new(frames).boxed_unsync())
+}
+
+/// A body on its way through gzip.
+struct Zipping {
+    waiting: Bytes,
+    /// What comes after that instead of the rest.
+    broken: Option<BoxError>,
+    body: Body,
+    /// Gone with the end of the body, or with an error.
+    encoder: Option<GzEncoder<Vec<u8>>>,
+}
+
+impl Zipping {
+    async fn next(&mut self) -> Result<Option<Bytes>, BoxError> {
+        let Some(mut encoder) = self.encoder.take() else { return Ok(None) };
+        while encoder.get_ref().is_empty() {
+            if self.waiting.is_empty() {
+                if let Some(error) = self.broken.take() {
+                    return Err(error);
+                }
+                let Some(frame) = self.body.frame().await.transpose()? else {
+                    return Ok(Some(encoder.finish()?.into()));
+                };
+                self.waiting = frame.into_data().unwrap_or_default();
+            }
+            let piece = self.waiting.split_to(self.waiting.len().min(GZIP_PIECE_BYTES));
+            encoder.write_all(&piece)?;
+        }
+        let zipped = std::mem::take(encoder.get_mut());
+        self.encoder = Some(encoder);
+        Ok(Some(zipped.into()))
+    }
+}
+
 /// A random 128-bit word in lower-case hexadecimal.
 ///
 /// # Errors
@@ -191,7 +273,7 @@ mod tests {
         for encoding in encodings {
             request.headers_mut().append(CONTENT_ENCODING, encoding.parse().unwrap());
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(receive(request, 1000)).map(|received| received.body)
     }
 

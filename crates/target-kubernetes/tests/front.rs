@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 
 use cluster::{Schema, Value, doc};
@@ -267,6 +268,41 @@ async fn a_watch_streams_through_the_gate_as_it_happens() {
         assert_eq!(event.at(&["object"]).name(), name);
         assert!(!event.to_json().contains("aHVudGVyMg=="));
     }
+}
+
+#[tokio::test]
+async fn what_is_worth_it_is_zipped_for_whoever_takes_it_and_says_the_same() {
+    let door = door().await;
+    let direct = door.production.client();
+    for name in ["a", "b"] {
+        let (mut map, mut secret) = (config_map(name), secret(name));
+        map.set(&["data", "a"], "x".repeat(100_000));
+        secret.set(&["metadata", "annotations", "note"], "x".repeat(100_000));
+        direct.post(MAPS, &map).await;
+        direct.post(SECRETS, &secret).await;
+    }
+    let one = &format!("{MAPS}/a");
+    for (path, worth) in [(MAPS, true), (SECRETS, true), ("/openapi/v2", true), (one, false), ("/version", false)] {
+        let plain = door.client.get(path).await;
+        assert!(!plain.head.headers.contains_key("content-encoding"), "{path}");
+        let mut request = door.client.request("GET", path, "");
+        request.headers_mut().insert("accept-encoding", "br, gzip".parse().unwrap());
+        let zipped = door.client.send(request).await;
+        assert_eq!(zipped.head.headers.contains_key("content-encoding"), worth, "{path}");
+        assert_eq!(zipped.head.headers["vary"], "Accept-Encoding", "{path}");
+        let mut said = Vec::new();
+        if worth {
+            assert!(zipped.body.len() < plain.body.len() / 4, "{path}: {} bytes", zipped.body.len());
+            flate2::read::GzDecoder::new(&*zipped.body).read_to_end(&mut said).unwrap();
+        } else {
+            said.extend_from_slice(&zipped.body);
+        }
+        assert!(said == plain.body, "{path} says something else when it is zipped");
+    }
+    let mut request = door.client.request("GET", &format!("{MAPS}?watch=1&resourceVersion=0"), "");
+    request.headers_mut().insert("accept-encoding", "gzip".parse().unwrap());
+    let mut lines = Lines::new(door.client.open(request).await);
+    assert_eq!(lines.next().await.unwrap().at(&["object"]).name(), "a", "a watch comes line by line");
 }
 
 #[tokio::test]
