@@ -13,7 +13,10 @@ use support::{Answered, Client, Station, until};
 const WEB: &str = "/apis/apps/v1/namespaces/shop/deployments/web";
 
 /// Every write in the shop waits for a person, and is told so at once.
-const ALL_HELD: &str = "[hold]\npatience_seconds = 0\n[policy]\nprotected_namespaces = [\"shop\"]\n";
+const ALL_HELD: &str = "[target]\nrequest_timeout_seconds = 1\n[hold]\npatience_seconds = 0\n[policy]\nprotected_namespaces = [\"shop\"]\n";
+
+/// A production that gives up a request after a second: what it did not do by then it does not do.
+const NOT_HELD: &str = "[target]\nrequest_timeout_seconds = 1\n";
 
 /// What is known of the Deployment `web` in production: its replicas, its generation, and how often it was written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +34,7 @@ struct Scene {
 
 impl Scene {
     async fn set(held: bool) -> Self {
-        let config = if held { ALL_HELD } else { "" };
+        let config = if held { ALL_HELD } else { NOT_HELD };
         let station = Station::of(&support::shop(), config, &[]).await;
         let token = station.gate.agent("oncall").token;
         Self { station, token, held }

@@ -21,7 +21,7 @@ use gate::Observation;
 use model::{Drift, Effect, Manner, ObjectRef, Objects, Range, Service, Workload};
 use tokio::time::{Instant, sleep, timeout};
 
-pub(crate) use doubt::find_out;
+pub(crate) use doubt::{LINGER, Lost, find_out};
 use others::Others;
 
 use crate::commit::Receipt;

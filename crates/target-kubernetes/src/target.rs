@@ -4,6 +4,7 @@
 //! Does not know: how any stage is done.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gate::vault::{Credential, Read, Rehearse, Session, SessionError, Usage, Write};
 use gate::{CommitError, DecodeError, Intent, Observation, Pending, Rehearsal, Sent, Stale, Target};
@@ -44,13 +45,20 @@ pub struct Kubernetes {
     name: TargetName,
     sync: Arc<Sync>,
     mask: Mask,
+    linger: Duration,
 }
 
 impl Kubernetes {
     /// The cluster of this name, as it is followed.
     #[must_use]
     pub fn new(name: TargetName, sync: Arc<Sync>, mask: Mask) -> Self {
-        Self { name, sync, mask }
+        Self { name, sync, mask, linger: observe::LINGER }
+    }
+
+    /// What was sent to it and not answered may be on its way for so long, and no longer.
+    #[must_use]
+    pub fn lingering(self, linger: Duration) -> Self {
+        Self { linger, ..self }
     }
 
     /// Production as it is followed.
@@ -160,7 +168,11 @@ impl Target for Kubernetes {
         match sent.receipt() {
             Some(receipt) => observe::follow(&self.sync, sent.predicted(), receipt).await,
             None => match session(credential) {
-                Ok(upstream) => observe::find_out(&self.sync, &upstream, sent).await,
+                Ok(upstream) => {
+                    let pin = sent.pins().values().next().map(String::as_str);
+                    let lost = observe::Lost { call: &sent.call().call, pin, predicted: sent.predicted() };
+                    observe::find_out(&self.sync, &upstream, &lost, self.linger).await
+                }
                 Err(unanswered) => Observation::Unsure(unanswered.to_string()),
             },
         }

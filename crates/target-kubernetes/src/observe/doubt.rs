@@ -8,29 +8,60 @@ use std::time::Duration;
 
 use cluster::Value;
 use cluster::apiserver::{Call, Verb};
-use gate::{Observation, Sent};
-use model::{Overtaken, Service};
-use tokio::time::sleep;
+use gate::Observation;
+use model::{Effect, Overtaken, Service};
+use tokio::time::{Instant, sleep_until};
 
 use super::measured;
 use crate::commit::Receipt;
-use crate::decode::Asked;
 use crate::effect::availability::ready_in;
 use crate::sync::Sync;
 use crate::upstream::{Upstream, request};
 
-/// How long a call may still be on its way after its connection was lost: longer than an API server lets one take.
-const LINGER: Duration = Duration::from_secs(5);
+/// How long a call may still be on its way after its connection was lost: kube-apiserver lets one take 60 seconds
+/// (`--request-timeout`), with what its webhooks think about it, and may have been late to read it.
+pub(crate) const LINGER: Duration = Duration::from_secs(65);
+/// How often is looked meanwhile.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// A call whose answer was lost.
+pub(crate) struct Lost<'a> {
+    pub(crate) call: &'a Call,
+    /// The version of its object that it was conditional on.
+    pub(crate) pin: Option<&'a str>,
+    pub(crate) predicted: &'a Effect,
+}
+
 /// Whether a call whose answer was lost has happened. Nothing is changed to find out.
-pub(crate) async fn find_out(sync: &Sync, upstream: &Upstream, sent: &Sent<Asked, Receipt>) -> Observation<Receipt> {
-    // What is on its way may still arrive; only after that does what is seen mean anything.
-    sleep(LINGER).await;
-    let call = &sent.call().call;
-    let pin = sent.pins().values().next();
+///
+/// What has happened shows, and can be said at once. What does not show may still be on its way: that it did not happen is
+/// said only of a look that began when nothing can be on its way any more. Nobody knows here when it was sent, but that it
+/// was before this was asked.
+pub(crate) async fn find_out(
+    sync: &Sync,
+    upstream: &Upstream,
+    lost: &Lost<'_>,
+    linger: Duration,
+) -> Observation<Receipt> {
+    let end = Instant::now() + linger;
+    loop {
+        let begun = Instant::now();
+        match look(sync, upstream, lost).await {
+            // A rehearsal stores nothing, however late.
+            Observation::DidNot if begun < end && !lost.call.options.dry_run => {
+                sleep_until((begun + PAUSE).min(end)).await;
+            }
+            seen => return seen,
+        }
+    }
+}
+
+/// What production shows of it now.
+async fn look(sync: &Sync, upstream: &Upstream, lost: &Lost<'_>) -> Observation<Receipt> {
+    let Lost { call, pin, predicted } = *lost;
     let happened = |object: Option<&Value>| {
         let receipt = Receipt {
             resource: call.resource().to_string(),
@@ -42,8 +73,7 @@ pub(crate) async fn find_out(sync: &Sync, upstream: &Upstream, sent: &Sent<Asked
             dry_run: call.options.dry_run,
         };
         let snapshot = sync.newest();
-        let steady: BTreeMap<String, Service> = sent
-            .predicted()
+        let steady: BTreeMap<String, Service> = predicted
             .forecast
             .services
             .keys()
@@ -52,7 +82,7 @@ pub(crate) async fn find_out(sync: &Sync, upstream: &Upstream, sent: &Sent<Asked
                 Some((name.clone(), Service::steady(ready_in(&snapshot.cluster, namespace, service))))
             })
             .collect();
-        let effect = Box::new(measured(&snapshot.cluster, sent.predicted(), steady));
+        let effect = Box::new(measured(&snapshot.cluster, predicted, steady));
         Observation::Happened { effect, overtaken: Overtaken::default(), receipt }
     };
     if call.options.dry_run {

@@ -1,19 +1,27 @@
 //! A twin's forecast held against a production that goes its own way, in paused time.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cluster::apiserver::{self, User};
-use cluster::{Cluster, Value, doc};
+use cluster::{Cluster, ObjectKey, Value, doc};
 use gate::Observation;
-use model::Drift;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use model::{Drift, Effect};
 use tokio::time::sleep;
 
-use super::follow;
+use super::{Lost, find_out, follow};
 use crate::commit::Receipt;
+use crate::kubeconfig::Kubeconfig;
+use crate::listen::{self, Handler};
+use crate::message::{self, Body};
 use crate::sync::Sync;
 use crate::testing::{asked, deployment, fresh, make, send, service, settle};
+use crate::tls::{Authority, install_default};
 use crate::twin::ClusterTwin;
+use crate::upstream::Upstream;
 
 const WEB: &str = "PATCH /apis/apps/v1/namespaces/shop/deployments/web";
 const STEP: Duration = Duration::from_millis(100);
@@ -158,4 +166,51 @@ async fn what_the_control_plane_does_by_itself_is_the_twins_to_know() {
     let found = drift(shop(), production, (WEB, replicas(5)), |_, _| {}).await;
     assert!(found.overtaken.is_empty(), "{found:?}");
     assert!(!found.wrong.is_empty(), "{found:?}");
+}
+
+/// Shows an object as it was, so many times, and then as it became. Whoever asks what a write would do is told that.
+struct StoresLate {
+    looks: AtomicUsize,
+    before: Value,
+    after: Value,
+}
+
+impl Handler for StoresLate {
+    async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let late = request.method() == http::Method::GET && self.looks.fetch_add(1, Ordering::SeqCst) == 0;
+        Response::new(message::whole(if late { self.before.to_json() } else { self.after.to_json() }))
+    }
+}
+
+#[tokio::test]
+async fn what_production_stores_late_is_not_taken_for_what_did_not_happen() {
+    install_default();
+    let mut cluster = shop();
+    let web = ObjectKey::new("deployments.apps", "shop", "web");
+    let before = cluster.get(&web).unwrap().clone();
+    let asked = asked(&cluster, WEB, &replicas(5));
+    send(&mut cluster, WEB, &replicas(5));
+    let after = cluster.get(&web).unwrap().clone();
+    for (linger, found) in [(0, "did not"), (60, "happened")] {
+        let production =
+            Arc::new(StoresLate { looks: AtomicUsize::new(0), before: before.clone(), after: after.clone() });
+        let authority = Authority::new("test").unwrap();
+        let (tls, address) = (authority.server(&[], &[]).unwrap(), ([127, 0, 0, 1], 0).into());
+        let listening = listen::listen(address, tls, listen::stop_signal(), production).await.unwrap();
+        let server = format!("https://{}", listening.address);
+        let text = Kubeconfig { name: "a", server: &server, authority: authority.pem(), token: "t" }.to_yaml();
+        let upstream = Upstream::from_text(&text, None).await.unwrap();
+        let (sync, _) = Sync::by_hand(cluster.clone());
+        let predicted = Effect::none();
+        let lost = Lost { call: &asked.call, pin: Some(before.resource_version()), predicted: &predicted };
+        let seen = match find_out(&sync, &upstream, &lost, Duration::from_secs(linger)).await {
+            Observation::Happened { receipt, .. } => {
+                assert_eq!(receipt.version.to_string(), after.resource_version());
+                "happened"
+            }
+            Observation::DidNot => "did not",
+            Observation::Unsure(why) => panic!("{why}"),
+        };
+        assert_eq!(seen, found, "after {linger} s");
+    }
 }
