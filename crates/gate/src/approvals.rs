@@ -94,6 +94,9 @@ pub enum VoteError {
     /// It waits for nobody.
     #[error("case {0} is not waiting for anyone")]
     NotPending(CaseId),
+    /// It is known what became of it, or nothing was ever sent.
+    #[error("case {0} is not in doubt")]
+    NotInDoubt(CaseId),
     /// The effect is no longer the one that the person looked at.
     #[error("case {0} has changed since you looked at it: look again")]
     Changed(CaseId),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::approvals::{Held, Person, VoteError};
-use crate::journal::{Draft, Entry, Journal, Live, NotAppended, Open, Outcome, Seq};
+use crate::journal::{Draft, Entry, Journal, Live, NotAppended, Open, Outcome, Seq, State};
 use crate::permit::Grant;
 use crate::probe::{Point, Probe, Rule};
 use crate::target::{Pending, Sent, Target};
@@ -236,10 +236,22 @@ impl<T: Target> Gate<T> {
             let mut open = state.open.iter();
             open.find(|(_, open)| open.case == *case && open.doubt.is_some()).map(|(seq, _)| *seq)
         };
-        let intent = doubtful.ok_or_else(|| VoteError::NotPending(case.clone()))?;
+        let intent = doubtful.ok_or_else(|| VoteError::NotInDoubt(case.clone()))?;
         let how = format!("{} says so: {note}", person.name);
-        let outcome = Outcome::Resolved { happened, how };
-        self.conclude(case, intent, outcome, None).await.map(drop).map_err(VoteError::Unavailable)
+        let drafts = vec![resolved(case, intent, happened, how)];
+        self.resolve(intent, drafts, VoteError::NotInDoubt(case.clone())).await.map_err(vote_error)
+    }
+
+    /// Writes what has become of a doubt, unless it has been written meanwhile: people and the gate look at the same time,
+    /// and what was spent is given back once.
+    pub(crate) async fn resolve<E: Send + 'static>(
+        &self,
+        intent: Seq,
+        drafts: Vec<Draft>,
+        settled: E,
+    ) -> Result<(), NotAppended<E>> {
+        let open = move |state: &mut State| if state.open.contains_key(&intent) { Ok(()) } else { Err(settled) };
+        self.journal.append_if(self.host.now(), drafts, open).await.map(drop)
     }
 
     /// How often the twin has been right, by kind of action.
@@ -337,6 +349,11 @@ impl<T: Target> fmt::Debug for Gate<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Gate({}, {})", self.name(), self.mode())
     }
+}
+
+/// The end of a doubt.
+pub(crate) fn resolved(case: &CaseId, intent: Seq, happened: bool, how: String) -> Draft {
+    Draft::new(case, Entry::Conclusion { intent, outcome: Outcome::Resolved { happened, how } })
 }
 
 fn vote_error(error: NotAppended<VoteError>) -> VoteError {

@@ -13,7 +13,8 @@ use std::task::{Context, Poll};
 use model::{Drift, Overtaken};
 use tracing::{info, warn};
 
-use crate::journal::{Draft, Entry, Outcome};
+use crate::gate::resolved;
+use crate::journal::{Draft, Entry, NotAppended, Outcome};
 use crate::probe::Point;
 use crate::target::{Observation, Sent, Target};
 use crate::{Gate, Refusal};
@@ -64,6 +65,8 @@ async fn see_through<T: Target>(gate: &Arc<Gate<T>>, sent: Sent<T::Call, T::Rece
         let observed = tokio::select! {
             biased;
             observed = gate.target.observe(&sent, &credential) => observed,
+            // A person knows.
+            () = settled(gate, &sent), if sent.receipt.is_none() => return,
             // What came of it no longer shows in production: later actions have changed all that it was about.
             overtaken = wholly_overtaken(gate, &sent), if sent.receipt.is_some() => {
                 log(gate.append(vec![measured(&sent, Drift::void(overtaken))]).await);
@@ -78,18 +81,19 @@ async fn see_through<T: Target>(gate: &Arc<Gate<T>>, sent: Sent<T::Call, T::Rece
                 overtaken.add(by_others);
                 let drift = Drift::between(&sent.effect, &effect, overtaken);
                 info!(case = %sent.case, score = %drift.score(), "observed");
-                let mut drafts = vec![measured(&sent, drift)];
+                let measured = measured(&sent, drift);
                 if sent.receipt.is_none() {
                     arrive(gate, &sent, &receipt).await;
                     let how = "production shows the change".to_owned();
-                    drafts.push(resolved(&sent, true, how));
+                    resolve(gate, &sent, vec![measured, resolved(&sent.case, sent.seq, true, how)]).await;
+                } else {
+                    log(gate.append(vec![measured]).await);
                 }
-                log(gate.append(drafts).await);
                 return;
             }
             Observation::DidNot if sent.receipt.is_none() => {
                 let how = "production does not show the change, and nothing is on its way".to_owned();
-                log(gate.append(vec![resolved(&sent, false, how)]).await);
+                resolve(gate, &sent, vec![resolved(&sent.case, sent.seq, false, how)]).await;
                 return;
             }
             // Production said that it did it, and it cannot be measured: the case stays without an observation.
@@ -99,8 +103,7 @@ async fn see_through<T: Target>(gate: &Arc<Gate<T>>, sent: Sent<T::Call, T::Rece
             Observation::Unsure(why) => {
                 info!(case = %sent.case, why, "unsure");
                 gate.host.sleep(pause_ms).await;
-                let settled = sent.receipt.is_none() && !gate.journal.state().open.contains_key(&sent.seq);
-                if settled {
+                if sent.receipt.is_none() && is_settled(gate, &sent) {
                     return; // by a person, meanwhile
                 }
                 pause_ms = (pause_ms * 2).min(PAUSE_MAX_MS);
@@ -134,9 +137,23 @@ async fn arrive<T: Target>(gate: &Gate<T>, sent: &Sent<T::Call, T::Receipt>, rec
     }
 }
 
-fn resolved<C, R>(sent: &Sent<C, R>, happened: bool, how: String) -> Draft {
-    let outcome = Outcome::Resolved { happened, how };
-    Draft::new(&sent.case, Entry::Conclusion { intent: sent.seq, outcome })
+/// Writes how a doubt ended, unless a person has said so first.
+async fn resolve<T: Target>(gate: &Gate<T>, sent: &Sent<T::Call, T::Receipt>, drafts: Vec<Draft>) {
+    match gate.resolve(sent.seq, drafts, ()).await {
+        Err(NotAppended::Unavailable(error)) => log(Err(error)),
+        Ok(()) | Err(NotAppended::Declined(())) => {}
+    }
+}
+
+fn is_settled<T: Target>(gate: &Gate<T>, sent: &Sent<T::Call, T::Receipt>) -> bool {
+    !gate.journal.state().open.contains_key(&sent.seq)
+}
+
+/// Done when a person has said what became of a doubt: looking may take longer than that.
+async fn settled<T: Target>(gate: &Gate<T>, sent: &Sent<T::Call, T::Receipt>) {
+    while !is_settled(gate, sent) {
+        gate.host.sleep(PAUSE_MS).await;
+    }
 }
 
 fn log(written: Result<crate::journal::Seq, String>) {

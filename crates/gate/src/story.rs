@@ -9,13 +9,14 @@
 use std::fmt;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use model::{Action, Moment, Ruling};
 use serde::Serialize;
 
 use crate::approvals::Held;
 use crate::budgets::Ledger;
-use crate::journal::{Break, Entry, Journal, JournalError, Outcome, Reader, Row, Seq, State};
+use crate::journal::{Break, Entry, Journal, JournalError, Open, Outcome, Reader, Row, Seq, State};
 use crate::permit::Warrant;
 use crate::{CaseId, Mode};
 
@@ -45,6 +46,17 @@ pub struct Summary {
     pub verdict: String,
     /// What became of it: `waiting`, `committed`, `in doubt`, ...; empty if nothing was to become of it.
     pub fate: String,
+}
+
+/// A case that was sent, and of which nobody knows whether it happened.
+#[derive(Debug, Clone)]
+pub struct Doubt {
+    /// Its id.
+    pub case: CaseId,
+    /// What was asked.
+    pub action: Arc<Action>,
+    /// Why nobody knows.
+    pub why: String,
 }
 
 impl Archive {
@@ -143,12 +155,26 @@ impl Archive {
     /// # Errors
     /// When the journal cannot be read.
     pub fn pending(&self, now: Moment) -> Result<Vec<Held>, Break> {
+        Ok(self.state()?.docket.pending(None, now))
+    }
+
+    /// What was sent, and of which nobody knows whether it happened, oldest first.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn in_doubt(&self) -> Result<Vec<Doubt>, Break> {
+        let open = self.state()?.open;
+        let doubt = |open: Open| Some(Doubt { case: open.case, action: open.action, why: open.doubt? });
+        Ok(open.into_values().filter_map(doubt).collect())
+    }
+
+    fn state(&self) -> Result<State, Break> {
         let mut state = State::new(Ledger::UNUSED);
         self.entries(&mut |seq, at, case, entry| {
             let head = crate::journal::Head { seq, ..Default::default() };
             state.apply(head, at, case, entry, None);
         })?;
-        Ok(state.docket.pending(None, now))
+        Ok(state)
     }
 
     fn entries(&self, each: Each<'_>) -> Result<(), Break> {

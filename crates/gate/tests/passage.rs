@@ -277,7 +277,7 @@ fn a_person_can_settle_a_doubt_that_looking_cannot() {
         station.hand.run(station.gate.settle(&case, &alice, happened, "I looked")).unwrap();
         assert!(station.gate.in_doubt().is_empty());
         let again = station.hand.run(station.gate.settle(&case, &alice, happened, "I looked"));
-        assert_eq!(again, Err(VoteError::NotPending(case.clone())));
+        assert_eq!(again, Err(VoteError::NotInDoubt(case.clone())));
         station.toy.trouble(Trouble::None);
         station.hand.advance(60_000);
         station.hand.settle();
