@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gate::{CaseId, Gate, Held, Mode, Person, Target};
+use gate::{CaseId, Doubt, Gate, Held, Mode, Person, Target};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -48,6 +48,20 @@ impl Decision {
     fn person(&self) -> Person {
         self.roles.iter().fold(Person::named(self.by.as_str()), |person, role| person.with_role(role.as_str()))
     }
+}
+
+/// What a person knows of a case in doubt.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Settlement {
+    /// The case.
+    pub case: CaseId,
+    /// Whether what was sent has happened.
+    pub happened: bool,
+    /// Who says so.
+    pub by: String,
+    /// How they know.
+    pub note: String,
 }
 
 /// Where the socket of a data folder is.
@@ -103,6 +117,7 @@ async fn answer<T: Target>(gate: &Arc<Gate<T>>, request: Request<Incoming>) -> R
         })),
         (&Method::POST, "/approve") => decide(gate, &told, true).await,
         (&Method::POST, "/deny") => decide(gate, &told, false).await,
+        (&Method::POST, "/settle") => settle(gate, &told).await,
         (&Method::POST, "/mode") => set_mode(gate, &told).await,
         _ => return reply(StatusCode::NOT_FOUND, &json!({"error": "this is not asked here"})),
     };
@@ -128,6 +143,14 @@ pub(crate) fn describe(held: &Held) -> Value {
     })
 }
 
+/// A case in doubt as people are shown it.
+pub(crate) fn describe_doubt(doubt: &Doubt) -> Value {
+    json!({
+        "case": doubt.case, "title": doubt.action.title(), "agent": doubt.action.agent, "target": doubt.action.target,
+        "inDoubt": doubt.why,
+    })
+}
+
 async fn decide<T: Target>(gate: &Arc<Gate<T>>, told: &[u8], approves: bool) -> Result<Value, String> {
     let decision: Decision = serde_json::from_slice(told).map_err(|error| error.to_string())?;
     let person = decision.person();
@@ -138,6 +161,12 @@ async fn decide<T: Target>(gate: &Arc<Gate<T>>, told: &[u8], approves: bool) -> 
         gate.deny(&decision.case, &person, &decision.note).await
     };
     done.map(|()| json!({"case": decision.case})).map_err(|error| error.to_string())
+}
+
+async fn settle<T: Target>(gate: &Arc<Gate<T>>, told: &[u8]) -> Result<Value, String> {
+    let Settlement { case, happened, by, note } = serde_json::from_slice(told).map_err(|error| error.to_string())?;
+    let settled = gate.settle(&case, &Person::named(by), happened, &note).await;
+    settled.map(|()| json!({"case": case})).map_err(|error| error.to_string())
 }
 
 async fn set_mode<T: Target>(gate: &Arc<Gate<T>>, told: &[u8]) -> Result<Value, String> {

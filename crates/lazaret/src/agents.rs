@@ -16,8 +16,13 @@ use model::AgentId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::files::unusable;
+
 /// The file in the data folder.
 const FILE: &str = "agents.json";
+
+/// The file that is locked while the list is changed. A lock on the list itself would be lost with each change.
+const LOCK: &str = "agents.lock";
 
 /// What a token looks like, so that a leaked one is recognised by scanners and by people.
 const PREFIX: &str = "lzr_";
@@ -41,7 +46,7 @@ pub(crate) enum TokenError {
     #[error("the token is not known here: ask for one with 'lazaret agent add'")]
     Unknown,
     /// It has ended.
-    #[error("the token of agent {name} ended {ago} s ago: ask for a new one with 'lazaret agent add {name}'")]
+    #[error("the token of agent {name} ended {} ago: lazaret agent add {name}", while_ago(*ago))]
     Expired {
         /// Whose it was.
         name: String,
@@ -76,6 +81,7 @@ impl Agents {
         getrandom::fill(&mut bytes).map_err(io::Error::other)?;
         let token = format!("{PREFIX}{}", hex(&bytes));
         let now = seconds(now);
+        let _lock = self.lock()?;
         let mut agents = self.load()?;
         agents.retain(|agent| agent.expires_seconds + KEEP_ENDED_SECONDS > now);
         agents.push(Agent {
@@ -119,20 +125,28 @@ impl Agents {
         Ok(agents)
     }
 
+    /// Two who add at once would each save a list without the other's token. Held until it is dropped.
+    fn lock(&self) -> io::Result<fs::File> {
+        let path = self.path.with_file_name(LOCK);
+        let mut options = fs::OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).open(&path).map_err(unusable(&path))?;
+        file.lock().map_err(unusable(&path))?;
+        Ok(file)
+    }
+
     fn load(&self) -> io::Result<Vec<Agent>> {
-        match fs::read(&self.path) {
+        let read = match fs::read(&self.path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
-        }
+        };
+        read.map_err(unusable(&self.path))
     }
 
     /// Whole or not at all: a file half written would lock every agent out.
     fn save(&self, agents: &[Agent]) -> io::Result<()> {
-        let new = self.path.with_extension("json.new");
         let text = serde_json::to_string_pretty(agents).map_err(io::Error::other)?;
-        target_kubernetes::kubeconfig::write_private(&new, &text)?;
-        fs::rename(&new, &self.path)
+        target_kubernetes::kubeconfig::write_private(&self.path, &text).map_err(unusable(&self.path))
     }
 }
 
@@ -141,6 +155,16 @@ const KEEP_ENDED_SECONDS: u64 = 7 * 24 * 3600;
 
 fn seconds(at: SystemTime) -> u64 {
     at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// So many seconds, as people say it.
+fn while_ago(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        7200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }
 
 fn digest(token: &str) -> String {
@@ -170,6 +194,21 @@ mod tests {
         let late = now + Duration::from_secs(61);
         assert_eq!(agents.authenticate(&token, late), Err(TokenError::Expired { name: "oncall".into(), ago: 1 }));
         assert_eq!(agents.authenticate("lzr_guess", now), Err(TokenError::Unknown));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn of_many_who_are_added_at_once_none_is_lost() {
+        let folder = folder("at-once");
+        let now = SystemTime::now();
+        let add = |at: usize| Agents::of(&folder).add(&format!("bot-{at}"), Duration::from_secs(60), now).unwrap();
+        let tokens: Vec<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16).map(|at| scope.spawn(move || add(at))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let agents = Agents::of(&folder);
+        let lost = tokens.iter().filter(|token| agents.authenticate(token, now).is_err()).count();
+        assert_eq!(lost, 0);
         fs::remove_dir_all(folder).unwrap();
     }
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use target_kubernetes::sync;
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -39,8 +40,11 @@ pub(crate) struct Target {
     pub context: Option<String>,
     /// `enforce`, or `observe`: forward everything and record what would have been decided.
     pub mode: Mode,
-    /// How old the twin may be before writes are held back, in seconds.
+    /// How old the twin may be before writes are held back, in seconds. No less than a healthy one may be.
     pub stale_after_seconds: u64,
+    /// How long production's API server lets a request take, in seconds: its `--request-timeout`. What was sent and not
+    /// answered may happen until then.
+    pub request_timeout_seconds: u64,
 }
 
 /// Whether verdicts count.
@@ -105,7 +109,8 @@ impl Default for Target {
             kubeconfig: None,
             context: None,
             mode: Mode::Enforce,
-            stale_after_seconds: 60,
+            stale_after_seconds: 180,
+            request_timeout_seconds: 60,
         }
     }
 }
@@ -153,7 +158,15 @@ impl Config {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|error| error.to_string())
+        let config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        let (said, least) = (config.target.stale_after_seconds, sync::SILENCE.as_secs());
+        if said < least {
+            return Err(format!(
+                "stale_after_seconds = {said} is too short: where nothing changes production is silent for a minute, so \
+                 that a healthy twin may have heard of it up to {least} s ago"
+            ));
+        }
+        Ok(config)
     }
 
     /// What agents' kubeconfigs name as the server.
@@ -203,6 +216,15 @@ mod tests {
         let config = Config::parse("[target]\nname = \"prod-eu\"\nmode = \"observe\"").unwrap();
         let target = Target { name: "prod-eu".into(), mode: Mode::Observe, ..Target::default() };
         assert_eq!(config, Config { target, ..Config::default() });
+    }
+
+    #[test]
+    fn a_healthy_twin_that_hears_nothing_new_is_not_stale_whatever_is_set() {
+        assert!(Config::default().target.stale_after_seconds > sync::SILENCE.as_secs());
+        let set = |seconds: u64| Config::parse(&format!("[target]\nstale_after_seconds = {seconds}"));
+        assert_eq!(set(75).unwrap().target.stale_after_seconds, 75);
+        let why = set(60).unwrap_err();
+        assert!(why.contains("stale_after_seconds = 60 is too short") && why.contains("75 s"), "{why}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod admin;
 mod agents;
 mod cli;
 mod config;
+mod files;
 mod offline;
 mod probe;
 mod serving;

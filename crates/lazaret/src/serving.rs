@@ -23,9 +23,10 @@ use target_kubernetes::sync::{self, Sync};
 use target_kubernetes::target::{Access, Kubernetes, session};
 use target_kubernetes::tls::Authority;
 
-use crate::agents::Agents;
+use crate::agents::{Agents, TokenError};
 use crate::cli::{Failure, wall_clock};
 use crate::config::{Config, Mode};
+use crate::files::unusable;
 use crate::{admin, config};
 
 /// Budgets are counted over so long.
@@ -67,6 +68,11 @@ impl Authenticate for Door {
             }
         }
     }
+
+    fn ended(&self, token: &str) -> Option<String> {
+        let error = self.0.authenticate(token, SystemTime::now()).err()?;
+        matches!(error, TokenError::Expired { .. }).then(|| error.to_string())
+    }
 }
 
 /// From the front door through the gate.
@@ -85,9 +91,12 @@ impl Passage for Through {
     }
 }
 
-/// Starts a gate: vault, production's twin, journal, what was left open, people's socket, and last the front door.
+/// Starts a gate: journal, vault, production's twin, what was left open, people's socket, and last the front door.
 pub(crate) async fn start(config: &Config) -> Result<Serving, Failure> {
-    std::fs::create_dir_all(&config.data)?;
+    std::fs::create_dir_all(&config.data).map_err(unusable(&config.data))?;
+    // First of all, as the folder belongs to whoever writes the journal: a gate that finds another there must not have
+    // touched anything of it.
+    let journal = Journal::open(&config.data, WINDOW_MS)?;
     let name = TargetName::from(config.target.name.as_str());
     let vault = Vault::open(&config.data.join("vault.json"), Unlock::KeyFile(config.data.join("vault.key")))?;
     if let Some(access) = access(config)? {
@@ -113,9 +122,9 @@ pub(crate) async fn start(config: &Config) -> Result<Serving, Failure> {
     let sync = Sync::start(upstream, mask.clone(), wall_clock(), options);
 
     let gate = Gate::new(Parts {
-        target: Kubernetes::new(name, sync, mask),
+        target: Kubernetes::new(name, sync, mask).lingering(linger(config)),
         policies: config.policies(),
-        journal: Journal::open(&config.data, WINDOW_MS)?,
+        journal,
         vault,
         host: Arc::new(TokioHost::current()?),
         settings: settings(config),
@@ -125,13 +134,24 @@ pub(crate) async fn start(config: &Config) -> Result<Serving, Failure> {
     if open > 0 {
         tracing::warn!(open, "intents were left open: each is in doubt until production shows what became of it");
     }
-    admin::serve(&config.data, gate.clone())?;
+    admin::serve(&config.data, gate.clone()).map_err(unusable(&admin::socket(&config.data)))?;
 
     let authority = authority(&config.data)?;
     let tls = authority.server(&[config.listen.ip()], &config.names())?;
-    let door = front::open(config.listen, tls, Door(Agents::of(&config.data)), Through(gate.clone())).await?;
-    std::fs::write(server_file(&config.data), config.server(door.address))?;
+    let agents = Door(Agents::of(&config.data));
+    let door = front::open(config.listen, tls, agents, Through(gate.clone())).await.map_err(|error| {
+        format!("nobody can come in at {}: {error}: name another address with --listen", config.listen)
+    })?;
+    let server = server_file(&config.data);
+    std::fs::write(&server, config.server(door.address)).map_err(unusable(&server))?;
     Ok(Serving { gate, door })
+}
+
+/// How long what was sent may be on its way: as long as production's server lets it take, and the seconds that the server
+/// may have been late to read it.
+fn linger(config: &Config) -> Duration {
+    const LATE: Duration = Duration::from_secs(5);
+    Duration::from_secs(config.target.request_timeout_seconds).saturating_add(LATE)
 }
 
 fn settings(config: &Config) -> Settings {
@@ -161,12 +181,12 @@ fn authority(data: &Path) -> Result<Authority, Failure> {
     if certificate.exists() && key.exists() {
         return Ok(Authority::from_pem(
             AUTHORITY,
-            &std::fs::read_to_string(&certificate)?,
-            &std::fs::read_to_string(&key)?,
+            &std::fs::read_to_string(&certificate).map_err(unusable(&certificate))?,
+            &std::fs::read_to_string(&key).map_err(unusable(&key))?,
         )?);
     }
     let authority = Authority::new(AUTHORITY)?;
-    target_kubernetes::kubeconfig::write_private(&key, &authority.key_pem())?;
-    std::fs::write(&certificate, authority.pem())?;
+    target_kubernetes::kubeconfig::write_private(&key, &authority.key_pem()).map_err(unusable(&key))?;
+    std::fs::write(&certificate, authority.pem()).map_err(unusable(&certificate))?;
     Ok(authority)
 }

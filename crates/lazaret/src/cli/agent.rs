@@ -12,6 +12,7 @@ use target_kubernetes::kubeconfig::{Kubeconfig, write_private};
 
 use super::{Configured, Outcome};
 use crate::agents::Agents;
+use crate::files::unusable;
 use crate::serving::{authority_file, server_file};
 
 /// Who may knock at the gate
@@ -61,7 +62,7 @@ impl Add {
         if self.name.is_empty() || !self.name.chars().all(plain) {
             return Err("a name is made of letters, digits, '-', '_' and '.'".into());
         }
-        std::fs::create_dir_all(&config.data)?;
+        std::fs::create_dir_all(&config.data).map_err(unusable(&config.data))?;
         let authority = std::fs::read_to_string(authority_file(&config.data)).map_err(|error| {
             format!("the gate has no certificate yet ({error}): start it once with 'lazaret serve'")
         })?;
@@ -69,13 +70,18 @@ impl Add {
         let token = Agents::of(&config.data).add(&self.name, ttl, SystemTime::now())?;
         let server = match &config.public {
             Some(public) => public.clone(),
-            None => std::fs::read_to_string(server_file(&config.data))?,
+            None => {
+                let file = server_file(&config.data);
+                std::fs::read_to_string(&file).map_err(unusable(&file))?
+            }
         };
         let text =
             Kubeconfig { name: &config.target.name, server: &server, authority: &authority, token: &token }.to_yaml();
         match &self.output {
             Some(file) => {
-                write_private(file, &text)?;
+                write_private(file, &text).map_err(|error| {
+                    format!("{} cannot be written: {error}: name another file with --output", file.display())
+                })?;
                 println!("Wrote {}: agent {}, good for {} minutes.", file.display(), self.name, self.ttl);
             }
             None => print!("{text}"),

@@ -1,4 +1,4 @@
-//! `lazaret pending`, `show`, `approve`, `deny`, `mode`: the people's side.
+//! `lazaret pending`, `show`, `approve`, `deny`, `settle`, `mode`: the people's side.
 //!
 //! Knows: how a case is shown in a terminal, and what a person may say about it.
 //! Does not know: how decisions are kept. What is shown comes from the journal, whether a gate runs or not; decisions
@@ -8,12 +8,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
-use gate::{Archive, CaseId, Held};
+use gate::{Archive, CaseId, Doubt, Held};
 use model::Moment;
 use serde_json::{Value, json};
 
 use super::{Data, Failure, Form, Outcome};
-use crate::admin::{self, Decision};
+use crate::admin::{self, Decision, Settlement};
 
 /// What waits for a person
 #[derive(Args)]
@@ -26,12 +26,14 @@ pub(crate) struct Pending {
 
 impl Pending {
     pub(crate) fn run(&self) -> Outcome {
-        let held = waiting(&self.data.folder)?;
+        let archive = Archive::open(&self.data.folder)?;
+        let (held, doubtful) = (archive.pending(now())?, archive.in_doubt()?);
         if self.form.json() {
-            println!("{}", held.iter().map(admin::describe).collect::<Value>());
+            let doubtful = doubtful.iter().map(admin::describe_doubt);
+            println!("{}", held.iter().map(admin::describe).chain(doubtful).collect::<Value>());
             return Ok(ExitCode::SUCCESS);
         }
-        if held.is_empty() {
+        if held.is_empty() && doubtful.is_empty() {
             println!("Nothing waits for a person.");
         }
         for case in &held {
@@ -46,6 +48,15 @@ impl Pending {
                 println!("      the agent says: {reason:?}");
             }
             println!("      lazaret approve {0} | lazaret deny {0} | lazaret show {0}", case.case);
+        }
+        for Doubt { case, action, why } in &doubtful {
+            println!(
+                "{case}  in doubt: {} was to {}, and nobody knows whether it happened",
+                action.agent,
+                action.title()
+            );
+            println!("      {}", plain(why));
+            println!("      the gate goes on looking; if you know: lazaret settle {case} --happened | --did-not");
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -161,6 +172,50 @@ impl Say {
             let word = if approves { "approved" } else { "denied" };
             println!("{case} {word} by {}: {}", self.by, plain(&shown.action.title()));
         }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Say what became of an action in doubt
+///
+/// What was sent and never answered stays in doubt until production shows what became of it. Where that cannot be seen, a
+/// person who has looked says so.
+#[derive(Args)]
+#[command(after_help = "Example:
+  lazaret settle 7q3k --did-not --as alice --note 'nothing of it in the audit log'")]
+pub(crate) struct Settle {
+    /// The case, such as 7q3k
+    case: CaseId,
+    #[command(flatten)]
+    fate: Fate,
+    /// Who says so
+    #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "operator")]
+    by: String,
+    /// How they know, for the record
+    #[arg(long)]
+    note: String,
+    #[command(flatten)]
+    data: Data,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Fate {
+    /// It was done
+    #[arg(long)]
+    happened: bool,
+    /// It was not done, and will not be
+    #[arg(long)]
+    did_not: bool,
+}
+
+impl Settle {
+    pub(crate) async fn run(self) -> Outcome {
+        let Fate { happened, did_not: _ } = self.fate;
+        let settlement = Settlement { case: self.case, happened, by: self.by, note: self.note };
+        admin::ask(&self.data.folder, "/settle", Some(&serde_json::to_value(&settlement)?)).await?;
+        let Settlement { case, by, .. } = settlement;
+        println!("{case} {}, says {by}", if happened { "happened" } else { "did not happen" });
         Ok(ExitCode::SUCCESS)
     }
 }
