@@ -26,6 +26,7 @@ fn main() -> ExitCode {
             Ok(program) => program,
             Err(error) => return format!("{:.80}", error.to_string().split(": ").skip(1).collect::<String>()),
         };
+        let _ = program.estimate(&|path| (path.len() > 2).then_some(1000));
         let mut meter = Meter::default();
         match program.eval(&variables, &mut meter) {
             Ok(value) => {

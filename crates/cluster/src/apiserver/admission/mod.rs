@@ -29,7 +29,7 @@ mod storage;
 mod tests;
 
 use super::registry::Writer;
-use super::{Status, policy};
+use super::{Status, defaults, policy};
 use crate::cluster::Cluster;
 use crate::doc;
 use crate::object::ObjectKey;
@@ -69,7 +69,12 @@ impl Write<'_> {
 pub(super) fn mutate(cluster: &mut Cluster, write: Write<'_>, object: &mut Value) -> Result<(), Status> {
     fill(cluster, write, object)?;
     let before = object.clone();
-    policy::mutate(cluster, &write.attempt(Some(&before)), object)
+    policy::mutate(cluster, &write.attempt(Some(&before)), object)?;
+    // What a policy put there may lack something itself.
+    if *object != before {
+        defaults::apply(&write.key.resource, object);
+    }
+    Ok(())
 }
 
 fn fill(cluster: &mut Cluster, write: Write<'_>, object: &mut Value) -> Result<(), Status> {

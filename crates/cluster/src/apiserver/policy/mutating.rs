@@ -23,34 +23,32 @@ use crate::value::{Map, Text, Value};
 /// Has every policy that a request is subject to change the object, one after the other.
 ///
 /// # Errors
-/// What went wrong, if that refuses the request.
+/// Everything that went wrong with policies whose failures refuse the request.
 pub(in crate::apiserver) fn mutate(cluster: &Cluster, attempt: &Attempt<'_>, object: &mut Value) -> Result<(), Status> {
+    let mut refusals: Vec<(String, &'static str)> = Vec::new();
     for (policy, matched, bindings) in matching::subject(cluster, attempt, MUTATING, MUTATING_BINDINGS) {
         for binding in bindings {
-            let outcome = params::find(cluster, attempt, policy, binding)
-                .map_err(|why| format!("failed to configure binding: {why}"))
-                .and_then(|found| {
-                    let mut mutated = object.clone();
+            let mut refuse = |why: &str, reason: &'static str| {
+                let (policy_name, binding_name) = (policy.name(), binding.name());
+                let why = format!("policy '{policy_name}' with binding '{binding_name}' denied request: {why}");
+                refusals.extend(fails(policy).then_some((why, reason)));
+            };
+            match params::find(cluster, attempt, policy, binding) {
+                Err(why) => refuse(&format!("failed to configure binding: {why}"), "Forbidden"),
+                Ok(found) => {
                     for param in found {
-                        let attempt = Attempt { object: Some(&mutated), ..*attempt };
-                        mutated = apply(cluster, &attempt, policy, &matched, param.as_ref(), &mutated)?;
+                        for why in apply(cluster, attempt, policy, &matched, param.as_ref(), object) {
+                            refuse(&why, "Invalid");
+                        }
                     }
-                    Ok(mutated)
-                });
-            match outcome {
-                Ok(mutated) => *object = mutated,
-                Err(why) if fails(policy) => {
-                    let message =
-                        format!("policy '{}' with binding '{}' denied request: {why}", policy.name(), binding.name());
-                    let mut status = Status::forbidden(&attempt.key.resource, &attempt.key.name, &message);
-                    (status.code, status.reason) = (422, "Invalid");
-                    return Err(status.because(vec![doc!({"message": (&message)})]));
                 }
-                Err(_) => {}
             }
         }
     }
-    Ok(())
+    let Some((message, reason)) = refusals.first().cloned() else { return Ok(()) };
+    let mut status = Status::forbidden(&attempt.key.resource, &attempt.key.name, &message);
+    (status.message, status.reason) = (message, reason);
+    Err(status.because(refusals.iter().map(|(why, _)| doc!({"message": (why)})).collect()))
 }
 
 /// The names of the types that expressions make values of.
@@ -60,39 +58,54 @@ pub(in crate::apiserver) fn with_types(env: Env) -> Env {
     env.with_struct("Object", Type::open("Object")).with_struct("JSONPatch", patch)
 }
 
+/// Applies a policy's mutations, each to what those before it made. What goes wrong with one does not keep the others from
+/// being tried.
 fn apply(
     cluster: &Cluster,
     attempt: &Attempt<'_>,
     policy: &Value,
     matched: &matching::Matched,
     param: Option<&Value>,
-    object: &Value,
-) -> Result<Value, String> {
+    object: &mut Value,
+) -> Vec<String> {
     let base = with_types(names::env(policy, Type::Dyn, true));
     let variables = names::with_variables(policy, &base);
+    let names = |object: &Value| Names::of(cluster, attempt, matched, Some(object), param).with(&variables);
+    match conditions_hold(policy, &variables.env, &names(object)) {
+        Ok(true) => {}
+        Ok(false) => return Vec::new(),
+        Err(why) => return vec![why],
+    }
     let ty = matching::spoken(cluster, attempt).map_or(crate::schema::Type::unknown(), |resource| resource.ty());
-    let first = Names::of(cluster, attempt, matched, Some(object), param).with(&variables);
-    if !conditions_hold(policy, &variables.env, &first)? {
-        return Ok(object.clone());
-    }
-    let (mut mutated, mut budget) = (object.clone(), Budget(Some(BUDGET)));
+    let mut wrong = Vec::new();
     for mutation in policy.at(&["spec", "mutations"]).items() {
-        // Each sees what those before it made.
-        let names = Names::of(cluster, attempt, matched, Some(&mutated), param).with(&variables);
-        let json_patch = mutation.at(&["patchType"]) == "JSONPatch";
-        let place = if json_patch { "jsonPatch" } else { "applyConfiguration" };
-        let made = budget.run(&variables.env, &names, mutation.at(&[place, "expression"]).str_or_empty())?;
-        let made = document(&made).ok_or("the expression made what is no document")?;
-        mutated = if json_patch {
-            patch::apply(PatchType::Json, ty, &mutated, &made).map_err(|status| status.message)?
-        } else {
-            let mut applied = made;
-            applied.set(&["apiVersion"], mutated.api_version());
-            applied.set(&["kind"], mutated.kind());
-            merge(ty, &mutated, &applied)
-        };
+        match mutated(mutation, &variables.env, &names(object), ty, object) {
+            Ok(mutated) => *object = mutated,
+            Err(why) => wrong.push(why),
+        }
     }
-    Ok(mutated)
+    wrong
+}
+
+fn mutated(
+    mutation: &Value,
+    env: &Env,
+    names: &Names<'_>,
+    ty: crate::schema::Type<'_>,
+    object: &Value,
+) -> Result<Value, String> {
+    let json_patch = mutation.at(&["patchType"]) == "JSONPatch";
+    let place = if json_patch { "jsonPatch" } else { "applyConfiguration" };
+    let expression = mutation.at(&[place, "expression"]).str_or_empty();
+    let made = Budget(Some(BUDGET)).run(env, names, expression)?;
+    let made = document(&made).ok_or_else(|| format!("expression '{expression}' made what is no document"))?;
+    if json_patch {
+        return patch::apply(PatchType::Json, ty, object, &made).map_err(|status| status.message);
+    }
+    let mut applied = made;
+    applied.set(&["apiVersion"], object.api_version());
+    applied.set(&["kind"], object.kind());
+    Ok(merge(ty, object, &applied))
 }
 
 /// A value as a document; none if it is not of such values as documents hold.

@@ -225,6 +225,27 @@ fn a_mutating_policy_changes_what_is_written_and_each_mutation_sees_the_one_befo
 }
 
 #[test]
+fn a_mutation_that_fails_refuses_the_request_unless_failures_are_ignored() {
+    for (failure, refused) in [("Fail", true), ("Ignore", false)] {
+        let policy = doc!({"failurePolicy": (failure), "reinvocationPolicy": "Never", "mutations": [
+            {"patchType": "JSONPatch", "jsonPatch": {"expression": "[JSONPatch{op: 'remove', path: '/data/nope'}]"}},
+            {"patchType": "JSONPatch", "jsonPatch": {"expression": "[JSONPatch{op: 'add', path: '/data/b', value: '2'}]"}},
+        ]});
+        let mut cluster = cluster(policy, doc!({}));
+        match make(&mut cluster, "web", doc!({"a": "1"})) {
+            Err(status) => {
+                assert!(
+                    refused && status.message.starts_with("policy 'p' with binding 'b' denied request: "),
+                    "{status}"
+                );
+                assert_eq!((status.code, status.reason), (403, "Invalid"));
+            }
+            Ok(made) => assert!(!refused && *made.at(&["data"]) == doc!({"a": "1", "b": "2"}), "{made}"),
+        }
+    }
+}
+
+#[test]
 fn policies_do_not_rule_over_policies() {
     let policy = doc!({
         "matchConstraints": {"resourceRules": [{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}]},

@@ -95,7 +95,9 @@ pub(super) fn mutating(root: &At<'_>, faults: &mut Faults) {
             }
         }
         if !other.is_absent() {
-            faults.forbidden(&other, &format!("must not be specified when patchType is {}", kind.text()));
+            let shown = if kind.text() == "JSONPatch" { "{applyConfiguration}" } else { "{jsonPatch}" };
+            let why = format!("must not be specified when patchType is {}", kind.text());
+            faults.invalid_as(&other, &quote(shown), &why);
         }
     }
     let again = spec.field("reinvocationPolicy");
