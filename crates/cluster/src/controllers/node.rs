@@ -117,6 +117,9 @@ impl Controller for NodeLifecycle {
         LIFECYCLE.event(cluster, &node, Severity::Normal, "NodeNotReady", &message);
         let pods: Vec<ObjectKey> = cluster.pods_on(&key.name).map(|(pod, _)| pod.clone()).collect();
         for pod in pods {
+            if let Some(ready) = cluster.get(&pod).filter(|pod| pod.condition_is_true("Ready")).cloned() {
+                LIFECYCLE.event(cluster, &ready, Severity::Warning, "NodeNotReady", "Node is not ready");
+            }
             let _ = LIFECYCLE.update_status(cluster, &pod, |pod| {
                 if let Some(mut ready) = pod.condition("Ready").cloned() {
                     ready.set(&["status"], "False");
@@ -369,6 +372,9 @@ mod tests {
             "360000 a: unready DeletionByTaintManager going",
         ];
         assert_eq!(story(&mut cluster, 1000, "pods", line), want);
+        let told = cluster.list("events", Some("shop")).filter(|(_, event)| event.at(&["reason"]) == "NodeNotReady");
+        let told: Vec<&str> = told.map(|(_, event)| event.at(&["message"]).str_or_empty()).collect();
+        assert_eq!(told, ["Node is not ready"]);
         mark(&mut cluster, HEARTBEAT, None);
         assert_eq!(story(&mut cluster, 60, "pods", line).last().map(String::as_str), Some("1010300 a: gone"));
         let node = cluster.get(&ObjectKey::new("nodes", "", "n1")).cloned().unwrap_or_default();
