@@ -432,6 +432,11 @@ fn a_new_object_has_no_version_yet_and_a_version_is_a_number() {
     assert_eq!(api.refused("POST", MAPS, &named("a", "5")), want);
     api.ok("POST", &format!("{MAPS}?dryRun=All"), &named("a", "5"));
     api.ok("POST", MAPS, &named("a", "0"));
+    let mut applied = named("b", "5");
+    applied.set(&["apiVersion"], "v1");
+    applied.set(&["kind"], "ConfigMap");
+    let target = format!("{MAPS}/b?fieldManager=m");
+    assert_eq!(api.send("PATCH", &target, "application/apply-patch+yaml", applied.to_json().as_bytes()).0, 201);
     let want = "500 : strconv.ParseUint: parsing \"abc\": invalid syntax";
     assert_eq!(api.refused("PUT", &format!("{MAPS}/a"), &named("a", "abc")), want);
     api.ok("PUT", &format!("{MAPS}/a"), &named("a", "0"));

@@ -147,8 +147,9 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
         return Err(Status::invalid(group, object.kind(), &key.name, &causes));
     }
     let names_a_version = version.parse::<u64>().is_ok_and(|version| version != 0);
-    if names_a_version && !writer.dry_run {
-        // The storage says this, so it is said as its own error, and only when something is to be stored.
+    if names_a_version && !writer.dry_run && !writer.applied {
+        // The storage says this, so it is said as its own error, and only when something is to be stored. What is
+        // applied goes another way into it.
         return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
     if cluster.get(&key).is_some() {
