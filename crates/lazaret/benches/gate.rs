@@ -187,7 +187,7 @@ async fn alone(cluster: Cluster) {
         ("annotate a Deployment", "PATCH", path("read"), json!({"metadata": {"annotations": {"note": "a"}}})),
         ("scale up by one", "PATCH", path("read"), scale(3)),
         ("scale down by one", "PATCH", path("read"), scale(1)),
-        ("change an image", "PATCH", path("read"), offline::image("read", "nginx:2")),
+        ("replace a container", "PATCH", path("read"), offline::image("read", "nginx:2")),
         ("scale to zero", "PATCH", path("served"), scale(0)),
     ] {
         let mut times = Times::default();
