@@ -270,3 +270,109 @@ fn file(
         index.insert((term, key.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use twin::{Random, Time};
+
+    use crate::cluster::Cluster;
+    use crate::doc;
+    use crate::labels;
+    use crate::object::ObjectKey;
+    use crate::schema::Schema;
+    use crate::value::Value;
+
+    fn keys<'a>(found: impl Iterator<Item = (&'a ObjectKey, &'a Value)>) -> Vec<ObjectKey> {
+        found.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// One of a few words, or none.
+    fn word(random: &mut Random) -> Option<&'static str> {
+        ["a", "b", "c"].get(usize::try_from(random.below(4)).unwrap()).copied()
+    }
+
+    fn map(random: &mut Random) -> Value {
+        let mut map = doc!({});
+        for key in ["app", "tier"] {
+            if let Some(value) = word(random) {
+                map.set(&[key], value);
+            }
+        }
+        map
+    }
+
+    fn object(resource: &str, random: &mut Random) -> Value {
+        let labels = map(random);
+        match resource {
+            "pods" => {
+                let mut pod = doc!({"metadata": {"labels": (labels)}, "spec": {}, "status": {"phase": "Pending"}});
+                if let Some(node) = word(random) {
+                    pod.set(&["spec", "nodeName"], node);
+                }
+                if let Some(claim) = word(random) {
+                    pod.set(
+                        &["spec", "volumes"],
+                        doc!([{"name": "v", "persistentVolumeClaim": {"claimName": (claim)}}]),
+                    );
+                }
+                pod
+            }
+            "services" => doc!({"spec": {"selector": (labels)}}),
+            "endpointslices.discovery.k8s.io" => {
+                doc!({"metadata": {"labels": {"kubernetes.io/service-name": (word(random).unwrap_or("none"))}}})
+            }
+            _ => doc!({"spec": {"selector": {
+                "matchLabels": (labels), "matchExpressions": [{"key": "tier", "operator": "Exists"}],
+            }}}),
+        }
+    }
+
+    #[test]
+    fn what_is_looked_up_is_what_a_look_at_everything_finds() {
+        const RESOURCES: [&str; 4] =
+            ["pods", "services", "poddisruptionbudgets.policy", "endpointslices.discovery.k8s.io"];
+        let mut random = Random::new(7);
+        let mut cluster = Cluster::new(Schema::default(), Time::from_millis(0), 0);
+        for _ in 0..600 {
+            let resource = RESOURCES[usize::try_from(random.below(4)).unwrap()];
+            let namespace = word(&mut random).unwrap_or("d");
+            let key = ObjectKey::new(resource, namespace, format!("n{}", random.below(8)));
+            let object = (random.below(4) > 0).then(|| object(resource, &mut random));
+            cluster.write(&key, object);
+
+            let (wanted, labels) = (map(&mut random), map(&mut random));
+            let all = |resource: &'static str| cluster.list(resource, Some(namespace));
+            assert_eq!(cluster.count(resource), cluster.list(resource, None).count());
+            assert_eq!(
+                keys(cluster.selected(namespace, &wanted)),
+                keys(all("pods").filter(|(_, pod)| labels::matches(&wanted, pod.labels())))
+            );
+            for selecting in ["services", "poddisruptionbudgets.policy"] {
+                let selects = |object: &Value| {
+                    let selector = object.at(&["spec", "selector"]);
+                    labels::matches(selector, &labels) && !(selecting == "services" && selector.is_empty())
+                };
+                assert_eq!(
+                    keys(cluster.selecting(selecting, namespace, &labels)),
+                    keys(all(selecting).filter(|(_, object)| selects(object)))
+                );
+            }
+            let on = |pod: &Value, node: &str| *pod.at(&["spec", "nodeName"]) == *node;
+            assert_eq!(keys(cluster.pods_on("a")), keys(cluster.list("pods", None).filter(|(_, pod)| on(pod, "a"))));
+            let uses = |pod: &Value| {
+                pod.at(&["spec", "volumes"])
+                    .items()
+                    .iter()
+                    .any(|volume| *volume.at(&["persistentVolumeClaim", "claimName"]) == *"b")
+            };
+            assert_eq!(keys(cluster.users(namespace, "b")), keys(all("pods").filter(|(_, pod)| uses(pod))));
+            let starts = |pod: &Value| !pod.at(&["spec", "nodeName"]).is_empty();
+            assert_eq!(keys(cluster.starting(namespace)), keys(all("pods").filter(|(_, pod)| starts(pod))));
+            let of = |slice: &Value| slice.label("kubernetes.io/service-name") == Some("c");
+            assert_eq!(
+                keys(cluster.slices(namespace, "c")),
+                keys(all("endpointslices.discovery.k8s.io").filter(|(_, slice)| of(slice)))
+            );
+        }
+    }
+}

@@ -144,12 +144,16 @@ pub(super) fn ports(service: &Value, pod: &Value) -> Vec<Value> {
         .collect()
 }
 
-fn named_port(pod: &Value, name: &str, protocol: &str) -> Option<i64> {
+/// The ports that a pod's containers declare, those of its sidecars too: a list for each.
+fn declared_ports(pod: &Value) -> impl Iterator<Item = &Value> {
     let sidecars =
         pod.at(&["spec", "initContainers"]).items().iter().filter(|one| one.at(&["restartPolicy"]) == "Always");
-    let mut ports =
-        pod.at(&["spec", "containers"]).items().iter().chain(sidecars).flat_map(|one| one.at(&["ports"]).items());
-    let port = ports
+    pod.at(&["spec", "containers"]).items().iter().chain(sidecars).map(|one| one.at(&["ports"]))
+}
+
+fn named_port(pod: &Value, name: &str, protocol: &str) -> Option<i64> {
+    let port = declared_ports(pod)
+        .flat_map(Value::items)
         .find(|port| port.at(&["name"]) == name && port.at(&["protocol"]).as_str().unwrap_or("TCP") == protocol)?;
     port.at(&["containerPort"]).as_int()
 }
@@ -202,10 +206,19 @@ fn target(endpoint: &Value) -> &str {
 fn keep(cluster: &mut Cluster, service: &Value, family: &str) {
     // What there should be: by ports (as JSON, which is a key), the endpoints by their pod's uid.
     let mut wanted: BTreeMap<String, (Value, BTreeMap<String, Value>)> = BTreeMap::new();
+    let mut last: Option<(Vec<&Value>, String, Value)> = None;
     for pod in pods(cluster, service) {
         let Some(endpoint) = endpoint(cluster, service, pod, family) else { continue };
-        let ports = Value::from(ports(service, pod));
-        let group = wanted.entry(ports.to_json()).or_insert_with(|| (ports, BTreeMap::new()));
+        // Most pods of a service declare the same ports as the one before: they are resolved once.
+        let declared: Vec<&Value> = declared_ports(pod).collect();
+        let (_, json, ports) = match &mut last {
+            Some(same) if same.0 == declared => same,
+            last => {
+                let ports = Value::from(ports(service, pod));
+                last.insert((declared, ports.to_json(), ports))
+            }
+        };
+        let group = wanted.entry(json.clone()).or_insert_with(|| (ports.clone(), BTreeMap::new()));
         group.1.insert(target(&endpoint).to_owned(), endpoint);
     }
     if topology::is_asked_for(service) {
