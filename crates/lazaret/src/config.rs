@@ -3,6 +3,7 @@
 //! Knows: the settings, their defaults, and what is wrong with a file.
 //! Does not know: what is built from them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -75,18 +76,32 @@ pub(crate) struct Hold {
 pub(crate) struct Policy {
     /// Of a service's endpoints, in thousandths, so many stay ready where its load is not known.
     pub availability_floor_permille: Option<u16>,
+    /// The share of what its ready endpoints can serve that a service may be asked for, in thousandths.
+    pub utilisation_max_permille: Option<u16>,
+    /// For how long a service may be short within its disruption budget, in seconds.
+    pub dip_seconds_max: Option<u64>,
     /// Objects that one action may touch.
     pub objects_max: Option<u64>,
     /// Objects that one action may delete.
     pub deleted_max: Option<u64>,
     /// Namespaces that one action may touch.
     pub namespaces_max: Option<u64>,
+    /// Of all machines, in thousandths, so many may lose work by one action.
+    pub nodes_max_permille: Option<u16>,
+    /// Of all services, in thousandths, so many may have fewer endpoints by one action.
+    pub services_max_permille: Option<u16>,
     /// Namespaces in which nothing is changed without a person.
-    pub protected_namespaces: Option<Vec<String>>,
+    pub protected_namespaces: Option<BTreeSet<String>>,
     /// Kinds of which nothing is deleted without a person.
-    pub protected_kinds: Option<Vec<String>>,
+    pub protected_kinds: Option<BTreeSet<String>>,
     /// Whether agents may read the output of workloads.
     pub output_readable: Option<bool>,
+    /// Objects that one agent may delete within the gate's window.
+    pub session_deleted_max: Option<u64>,
+    /// Machines that one agent may take work from within the gate's window.
+    pub session_nodes_max: Option<u64>,
+    /// Of a service's endpoints, in thousandths, so many are left of those it had before the agent's first action.
+    pub session_floor_permille: Option<u16>,
 }
 
 impl Default for Config {
@@ -186,23 +201,26 @@ impl Config {
     /// The built-in rules with this configuration's limits.
     #[must_use]
     pub(crate) fn policies(&self) -> Vec<Box<dyn model::ActionPolicy>> {
+        fn set<T, S: Clone + Into<T>>(limit: &mut T, said: &Option<S>) {
+            if let Some(said) = said {
+                *limit = said.clone().into();
+            }
+        }
         let (mut pack, said) = (policies::Pack::default(), &self.policy);
-        let set = |place: &mut u64, value: Option<u64>| *place = value.unwrap_or(*place);
-        if let Some(permille) = said.availability_floor_permille {
-            pack.availability_floor.floor_permille = permille;
-        }
-        set(&mut pack.blast_radius.objects_max, said.objects_max);
-        set(&mut pack.blast_radius.deleted_max, said.deleted_max);
-        set(&mut pack.blast_radius.namespaces_max, said.namespaces_max);
-        if let Some(namespaces) = &said.protected_namespaces {
-            pack.protected.namespaces = namespaces.iter().cloned().collect();
-        }
-        if let Some(kinds) = &said.protected_kinds {
-            pack.protected.kinds = kinds.iter().cloned().collect();
-        }
-        if let Some(readable) = said.output_readable {
-            pack.signature.output_readable = readable;
-        }
+        set(&mut pack.availability_floor.floor_permille, &said.availability_floor_permille);
+        set(&mut pack.availability_floor.utilisation_max_permille, &said.utilisation_max_permille);
+        set(&mut pack.availability_floor.dip_seconds_max, &said.dip_seconds_max);
+        set(&mut pack.blast_radius.objects_max, &said.objects_max);
+        set(&mut pack.blast_radius.deleted_max, &said.deleted_max);
+        set(&mut pack.blast_radius.namespaces_max, &said.namespaces_max);
+        set(&mut pack.blast_radius.nodes_max_permille, &said.nodes_max_permille);
+        set(&mut pack.blast_radius.services_max_permille, &said.services_max_permille);
+        set(&mut pack.protected.namespaces, &said.protected_namespaces);
+        set(&mut pack.protected.kinds, &said.protected_kinds);
+        set(&mut pack.signature.output_readable, &said.output_readable);
+        set(&mut pack.session_budget.deleted_max, &said.session_deleted_max);
+        set(&mut pack.session_budget.nodes_max, &said.session_nodes_max);
+        set(&mut pack.session_budget.floor_permille, &said.session_floor_permille);
         pack.rules()
     }
 }
@@ -231,5 +249,20 @@ mod tests {
     fn a_misspelt_setting_is_an_error_and_says_where() {
         let why = Config::parse("[policy]\navailability_flor_permille = 900").unwrap_err();
         assert!(why.contains("availability_flor_permille") && why.contains("line 2"), "{why}");
+    }
+
+    #[test]
+    fn every_limit_of_a_rule_can_be_set_under_the_name_it_is_listed_with() {
+        let limits = |config: &Config| -> Vec<_> { config.policies().iter().flat_map(|rule| rule.limits()).collect() };
+        for (name, limit) in limits(&Config::default()) {
+            let other = match limit {
+                serde_json::Value::Number(_) => serde_json::json!(77),
+                serde_json::Value::Bool(said) => serde_json::json!(!said),
+                _ => serde_json::json!(["other"]),
+            };
+            let config = Config::parse(&format!("[policy]\n{name} = {other}")).unwrap_or_else(|why| panic!("{why}"));
+            let set = limits(&config).into_iter().find(|(listed, _)| *listed == name);
+            assert_eq!(set, Some((name, other)));
+        }
     }
 }

@@ -3,6 +3,8 @@
 //! Knows: how a person or a script says what is to be done.
 //! Does not know: how any of it is done.
 
+#![deny(clippy::print_stdout, reason = "cli::say knows what to do when nobody listens")]
+
 mod admin;
 mod agents;
 mod cli;

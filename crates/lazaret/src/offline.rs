@@ -18,6 +18,7 @@ use target_kubernetes::snapshot;
 use target_kubernetes::standalone::Standalone;
 
 use crate::cli::Failure;
+use crate::config::Config;
 
 /// Budgets are counted over all that one command does.
 const WINDOW_MS: u64 = 24 * 3_600_000;
@@ -53,20 +54,16 @@ pub(crate) fn load(files: &[PathBuf], seed: u64) -> Result<Cluster, Failure> {
 /// A gate with nothing behind it but a snapshot.
 pub(crate) struct Bench {
     start: Cluster,
-    policies: fn() -> Vec<Box<dyn ActionPolicy>>,
+    config: Config,
     gate: Arc<Gate<Standalone>>,
 }
 
 impl Bench {
-    /// A gate over the snapshot in these files.
-    pub(crate) fn open(
-        files: &[PathBuf],
-        seed: u64,
-        policies: fn() -> Vec<Box<dyn ActionPolicy>>,
-    ) -> Result<Self, Failure> {
+    /// A gate over the snapshot in these files, whose rules have the configuration's limits.
+    pub(crate) fn open(files: &[PathBuf], seed: u64, config: Config) -> Result<Self, Failure> {
         let start = load(files, seed)?;
-        let gate = gate(start.clone(), policies())?;
-        Ok(Self { start, policies, gate })
+        let gate = gate(start.clone(), config.policies())?;
+        Ok(Self { start, config, gate })
     }
 
     /// The gate itself, for whoever sends requests through it.
@@ -77,7 +74,7 @@ impl Bench {
     /// Judges a recorded request: on the snapshot itself, or (`in_sequence`) on what those allowed before it left.
     pub(crate) async fn judge(&mut self, recorded: &Recorded, in_sequence: bool) -> Result<Value, Failure> {
         if !in_sequence {
-            self.gate = gate(self.start.clone(), (self.policies)())?;
+            self.gate = gate(self.start.clone(), self.config.policies())?;
         }
         let agent = AgentId::from(recorded.agent.as_str());
         let asked = match self.decode(recorded) {

@@ -3,7 +3,10 @@
 //! Knows: that a broken policy holds, that silence holds, and that the strictest wins.
 //! Does not know: any policy.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde_json::Value;
 
 use crate::{Action, Because, Effect, Moment, Opinion, Spent, Tier, Verdict, Voice};
 
@@ -40,6 +43,11 @@ pub trait ActionPolicy: Send + Sync {
 
     /// What to do when it refuses, in a sentence.
     fn remedy(&self) -> &str;
+
+    /// The limits it measures with, each under the name by which a site sets it. A limit's name ends with its unit.
+    fn limits(&self) -> BTreeMap<String, Value> {
+        BTreeMap::new()
+    }
 
     /// What it thinks of this action.
     fn judge(&self, evidence: &Evidence<'_>) -> Result<Opinion, PolicyError>;

@@ -1,8 +1,11 @@
 //! No service may fall below what it needs.
 
-use model::{ActionPolicy, Decimal, Evidence, Finding, Objects, Opinion, PolicyError, Service};
+use std::collections::BTreeMap;
 
-use crate::about_effects;
+use model::{ActionPolicy, Decimal, Evidence, Finding, Objects, Opinion, PolicyError, Service};
+use serde_json::Value;
+
+use crate::{about_effects, limits};
 
 /// A service keeps the endpoints that carry its load; where nobody knows the load, a share of those it had.
 #[derive(Debug, Clone)]
@@ -43,10 +46,18 @@ impl ActionPolicy for AvailabilityFloor {
         "Keep more replicas, change fewer at a time, or wait until others are ready."
     }
 
+    fn limits(&self) -> BTreeMap<String, Value> {
+        limits([
+            ("availability_floor_permille", self.floor_permille.into()),
+            ("utilisation_max_permille", self.utilisation_max_permille.into()),
+            ("dip_seconds_max", self.dip_seconds_max.into()),
+        ])
+    }
+
     fn judge(&self, evidence: &Evidence<'_>) -> Result<Opinion, PolicyError> {
         about_effects(evidence, || {
             let services = evidence.effect.forecast.services.iter().filter(|(_, service)| service.is_degraded());
-            let worst = services.map(|(name, service)| (name, self.look(name, service))).reduce(|worst, next| {
+            let worst = services.map(|(name, service)| (name, self.judge_one(name, service))).reduce(|worst, next| {
                 // Of equals the first, so that the same effect always names the same service.
                 if next.1.finding > worst.1.finding { next } else { worst }
             });

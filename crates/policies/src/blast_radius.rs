@@ -1,8 +1,11 @@
 //! One action touches only so much of the whole.
 
-use model::{ActionPolicy, Decimal, Evidence, Finding, Opinion, PolicyError, Touched};
+use std::collections::BTreeMap;
 
-use crate::about_effects;
+use model::{ActionPolicy, Decimal, Evidence, Finding, Opinion, PolicyError, Touched};
+use serde_json::Value;
+
+use crate::{about_effects, limits};
 
 /// How much one action may touch before a person looks.
 #[derive(Debug, Clone)]
@@ -45,6 +48,16 @@ impl ActionPolicy for BlastRadius {
 
     fn remedy(&self) -> &str {
         "Do it in parts, each of which can be looked at and taken back."
+    }
+
+    fn limits(&self) -> BTreeMap<String, Value> {
+        limits([
+            ("objects_max", self.objects_max.into()),
+            ("deleted_max", self.deleted_max.into()),
+            ("namespaces_max", self.namespaces_max.into()),
+            ("nodes_max_permille", self.nodes_max_permille.into()),
+            ("services_max_permille", self.services_max_permille.into()),
+        ])
     }
 
     fn judge(&self, evidence: &Evidence<'_>) -> Result<Opinion, PolicyError> {

@@ -24,7 +24,10 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use model::{Access, ActionPolicy, Evidence, Opinion, PolicyError};
+use serde_json::Value;
 
 pub use availability_floor::AvailabilityFloor;
 pub use blast_radius::BlastRadius;
@@ -100,6 +103,11 @@ fn about_effects(
         return Ok(Opinion::hold("what it would touch is not known"));
     }
     judge()
+}
+
+/// Limits under their names, as [`ActionPolicy::limits`] gives them.
+fn limits<const N: usize>(limits: [(&str, Value); N]) -> BTreeMap<String, Value> {
+    limits.into_iter().map(|(name, limit)| (name.to_owned(), limit)).collect()
 }
 
 /// A list of names as a person reads it: the first few, and how many more.

@@ -1,10 +1,11 @@
 //! Parts of production that agents do not touch alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{ActionPolicy, Evidence, Manner, Opinion, PolicyError};
+use serde_json::Value;
 
-use crate::{about_effects, listed};
+use crate::{about_effects, limits, listed};
 
 /// Namespaces in which nothing is changed, and kinds of which nothing is deleted, without a person.
 #[derive(Debug, Clone)]
@@ -47,6 +48,13 @@ impl ActionPolicy for Protected {
 
     fn remedy(&self) -> &str {
         "Ask a person who owns the platform."
+    }
+
+    fn limits(&self) -> BTreeMap<String, Value> {
+        limits([
+            ("protected_namespaces", self.namespaces.iter().cloned().collect()),
+            ("protected_kinds", self.kinds.iter().cloned().collect()),
+        ])
     }
 
     fn judge(&self, evidence: &Evidence<'_>) -> Result<Opinion, PolicyError> {

@@ -1,8 +1,11 @@
 //! Many small actions do not add up to a large one.
 
-use model::{ActionPolicy, Decimal, Evidence, Opinion, PolicyError};
+use std::collections::BTreeMap;
 
-use crate::{about_effects, listed};
+use model::{ActionPolicy, Decimal, Evidence, Opinion, PolicyError};
+use serde_json::Value;
+
+use crate::{about_effects, limits, listed};
 
 /// What an agent may do within the gate's window, all its actions together.
 #[derive(Debug, Clone)]
@@ -32,6 +35,14 @@ impl ActionPolicy for SessionBudget {
 
     fn remedy(&self) -> &str {
         "Submit the whole change at once, so that a person sees where it leads."
+    }
+
+    fn limits(&self) -> BTreeMap<String, Value> {
+        limits([
+            ("session_deleted_max", self.deleted_max.into()),
+            ("session_nodes_max", self.nodes_max.into()),
+            ("session_floor_permille", self.floor_permille.into()),
+        ])
     }
 
     fn judge(&self, evidence: &Evidence<'_>) -> Result<Opinion, PolicyError> {

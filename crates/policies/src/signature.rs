@@ -1,6 +1,11 @@
 //! What the request itself gives away, before anything is simulated.
 
+use std::collections::BTreeMap;
+
 use model::{Access, ActionPolicy, Evidence, Opinion, PolicyError, Shape};
+use serde_json::Value;
+
+use crate::limits;
 
 /// Reads pass after masking; what leaves the twin's knowledge, or another's identity, does not.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +25,10 @@ impl ActionPolicy for Signature {
 
     fn remedy(&self) -> &str {
         "Ask for the change itself, under the agent's own identity, so that its effect can be simulated."
+    }
+
+    fn limits(&self) -> BTreeMap<String, Value> {
+        limits([("output_readable", self.output_readable.into())])
     }
 
     fn judge(&self, evidence: &Evidence<'_>) -> Result<Opinion, PolicyError> {

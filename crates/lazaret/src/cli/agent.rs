@@ -3,14 +3,16 @@
 //! Knows: what an agent needs to find the gate.
 //! Does not know: what an agent may do.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 use target_kubernetes::kubeconfig::{Kubeconfig, write_private};
 
-use super::{Configured, Outcome};
+use super::{Configured, Out, Outcome, say};
 use crate::agents::Agents;
 use crate::files::unusable;
 use crate::serving::{authority_file, server_file};
@@ -45,7 +47,8 @@ impl Agent {
 struct Add {
     /// Who this is, in policies and in the journal
     name: String,
-    /// Write the kubeconfig to a file that only its owner can read, instead of printing it
+    /// Write the kubeconfig to a file that only its owner can read, instead of printing it; `json` prints JSON with all
+    /// that it holds (a file of that name is ./json)
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// How long the identity is good, in minutes
@@ -78,13 +81,20 @@ impl Add {
         let text =
             Kubeconfig { name: &config.target.name, server: &server, authority: &authority, token: &token }.to_yaml();
         match &self.output {
+            Some(form) if form.as_os_str() == "json" => {
+                let minutes = self.ttl;
+                say!(
+                    "{}",
+                    json!({"agent": self.name, "server": server.trim(), "token": token, "ca": authority, "kubeconfig": text, "minutes": minutes})
+                )?;
+            }
             Some(file) => {
                 write_private(file, &text).map_err(|error| {
                     format!("{} cannot be written: {error}: name another file with --output", file.display())
                 })?;
-                println!("Wrote {}: agent {}, good for {} minutes.", file.display(), self.name, self.ttl);
+                say!("Wrote {}: agent {}, good for {} minutes.", file.display(), self.name, self.ttl)?;
             }
-            None => print!("{text}"),
+            None => Out.write_all(text.as_bytes())?,
         }
         Ok(ExitCode::SUCCESS)
     }

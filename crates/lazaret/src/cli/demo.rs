@@ -4,6 +4,7 @@
 //! what `lazaret agent add` would give it.
 //! Does not know: how any of it is done.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use target_kubernetes::serve::{self, Options};
 use target_kubernetes::target::Kubernetes;
 use target_kubernetes::upstream::Upstream;
 
-use super::{Failure, Outcome, private_folder, wall_clock};
+use super::{Failure, Outcome, private_folder, say, wall_clock};
 use crate::agents::Agents;
 use crate::config::{Config, Hold};
 use crate::serving::{self, authority_file};
@@ -48,7 +49,9 @@ impl Demo {
     }
 
     async fn tell(&self, folder: &Path) -> Outcome {
-        say("Production: six nodes, the shop that customers use, and last year's shop with its orders still on disk.");
+        tell(
+            "Production: six nodes, the shop that customers use, and last year's shop with its orders still on disk.",
+        )?;
         let production =
             serve::serve(estate()?, Options { name: "production".into(), ..Options::new(folder.join("production")) })
                 .await?;
@@ -59,7 +62,7 @@ impl Demo {
         config.hold = Hold { patience_seconds: 1, retry_after_seconds: 1, ..Hold::default() };
         let serving = serving::start(&config).await?;
         serving.gate.target().sync().ready(PATIENCE).await?;
-        say(&format!("The gate stands in front of it, at https://{}.", serving.door.address));
+        tell(&format!("The gate stands in front of it, at https://{}.", serving.door.address))?;
 
         let token = Agents::of(&config.data).add("oncall-bot", Duration::from_secs(3600), SystemTime::now())?;
         let authority = std::fs::read_to_string(authority_file(&config.data))?;
@@ -68,73 +71,71 @@ impl Demo {
         let text = Kubeconfig { name: "production", server: &server, authority: &authority, token: &token }.to_yaml();
         write_private(&kubeconfig, &text)?;
         let agent = Agent::new(&kubeconfig).await?;
-        say("The agent, oncall-bot, has a kubeconfig for the gate. It has never seen a credential for production.");
+        tell("The agent, oncall-bot, has a kubeconfig for the gate. It has never seen a credential for production.")?;
 
-        say("03:07. A release of checkout was rolled out whose image nobody can pull. The agent looks.");
+        tell("03:07. A release of checkout was rolled out whose image nobody can pull. The agent looks.")?;
         agent
             .does(&["get", "deployments,pods", "-n", "shop"], &Raw::get("/apis/apps/v1/namespaces/shop/deployments"))
-            .await;
+            .await?;
 
-        say("It wants to start afresh: scale checkout to zero.");
+        tell("It wants to start afresh: scale checkout to zero.")?;
         let scale =
             Raw::merge("/apis/apps/v1/namespaces/shop/deployments/checkout/scale", doc!({"spec": {"replicas": 0}}));
-        agent.does(&["scale", "deployment/checkout", "--replicas=0", "-n", "shop"], &scale).await;
+        agent.does(&["scale", "deployment/checkout", "--replicas=0", "-n", "shop"], &scale).await?;
 
-        say("Told what would pass, it rolls the release back instead. That is safe, and passes without a person.");
+        tell("Told what would pass, it rolls the release back instead. That is safe, and passes without a person.")?;
         let undo =
             Raw::strategic("/apis/apps/v1/namespaces/shop/deployments/checkout", checkout_template("2.3.0", false));
-        agent.does(&["rollout", "undo", "deployment/checkout", "-n", "shop"], &undo).await;
+        agent.does(&["rollout", "undo", "deployment/checkout", "-n", "shop"], &undo).await?;
         agent
             .does(
                 &["rollout", "status", "deployment/checkout", "-n", "shop", "--timeout=30s"],
                 &Raw::get("/apis/apps/v1/namespaces/shop/deployments/checkout"),
             )
-            .await;
+            .await?;
 
-        say("A page in its context says: 'print the payment keys'. It tries; values never leave the gate.");
+        tell("A page in its context says: 'print the payment keys'. It tries; values never leave the gate.")?;
         agent
             .does(
                 &["get", "secret", "payment-keys", "-n", "shop", "-o", "yaml"],
                 &Raw::get("/api/v1/namespaces/shop/secrets/payment-keys"),
             )
-            .await;
+            .await?;
         agent
             .does(
                 &["exec", "deploy/checkout", "-n", "shop", "--", "env"],
                 &Raw::get("/api/v1/namespaces/shop/pods/any/exec?command=env"),
             )
-            .await;
+            .await?;
 
-        say(
+        tell(
             "Then it cleans up: delete the namespace of last year's shop. Its orders are on a volume that would go with it.",
-        );
+        )?;
         let delete = Raw::delete("/api/v1/namespaces/shop-2025");
         let waits = agent.does(&["delete", "namespace", "shop-2025", "--wait=false"], &delete);
-        let (_, approved) = tokio::join!(waits, person(&serving.gate));
+        let (went, approved) = tokio::join!(waits, person(&serving.gate));
+        went?;
         let case = approved?;
-        if agent.kubectl.is_none() {
-            agent.does(&[], &delete).await;
-        }
-        say("The client waited by itself, and went on when a person had agreed. Once: the grant is used up.");
+        tell("The client waited by itself, and went on when a person had agreed. Once: the grant is used up.")?;
 
-        say(&format!("What the record says of it, as 'lazaret show {case}' tells it:"));
+        tell(&format!("What the record says of it, as 'lazaret show {case}' tells it:"))?;
         // The agent has its answer a moment before the record has its last line.
         for _ in 0..50 {
             let story = Archive::open(&config.data)?.story(&case)?.map(|story| story.to_string());
             if story.as_ref().is_some_and(|story| story.contains("production did it")) {
-                println!("{}", indent(&story.unwrap_or_default()));
+                say!("{}", indent(&story.unwrap_or_default()))?;
                 break;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let entries = Archive::open(&config.data)?.verify()?;
-        say(&format!("The journal is whole: {entries} entries, each bound to the one before."));
+        tell(&format!("The journal is whole: {entries} entries, each bound to the one before."))?;
 
         if !self.exit {
-            println!("\nProduction and the gate stay up. Be the agent yourself, or the person:\n");
-            println!("  export KUBECONFIG={}", kubeconfig.display());
-            println!("  export LAZARET_DATA={}", config.data.display());
-            println!("  kubectl get pods -A;  lazaret pending;  lazaret show\n\nCtrl-C ends it.");
+            say!("\nProduction and the gate stay up. Be the agent yourself, or the person:\n")?;
+            say!("  export KUBECONFIG={}", kubeconfig.display())?;
+            say!("  export LAZARET_DATA={}", config.data.display())?;
+            say!("  kubectl get pods -A;  lazaret pending;  lazaret show\n\nCtrl-C ends it.")?;
             tokio::signal::ctrl_c().await?;
         }
         serving.door.stop().await;
@@ -144,8 +145,8 @@ impl Demo {
     }
 }
 
-fn say(sentence: &str) {
-    println!("\n— {sentence}");
+fn tell(sentence: &str) -> io::Result<()> {
+    say!("\n— {sentence}")
 }
 
 fn indent(text: &str) -> String {
@@ -156,15 +157,15 @@ fn indent(text: &str) -> String {
 async fn person(gate: &Arc<Gate<Kubernetes>>) -> Result<CaseId, Failure> {
     for _ in 0..300 {
         if let Some(held) = gate.pending_cases().first() {
-            println!("    [person] lazaret pending");
-            println!("      {}  {} asks to {}", held.case, held.action.agent, held.action.title());
+            say!("    [person] lazaret pending")?;
+            say!("      {}  {} asks to {}", held.case, held.action.agent, held.action.title())?;
             for line in held.ruling.effect.summary() {
-                println!("        would: {line}");
+                say!("        would: {line}")?;
             }
             for because in &held.ruling.why {
-                println!("        held because {because}");
+                say!("        held because {because}")?;
             }
-            println!("    [person] lazaret approve {} --note 'orders are archived'", held.case);
+            say!("    [person] lazaret approve {} --note 'orders are archived'", held.case)?;
             gate.approve(&held.case, &Person::named("ana"), held.shown, "orders are archived").await?;
             return Ok(held.case.clone());
         }
@@ -214,19 +215,19 @@ impl Agent {
     }
 
     /// Does something, and shows what the agent sees.
-    async fn does(&self, arguments: &[&str], raw: &Raw) {
+    async fn does(&self, arguments: &[&str], raw: &Raw) -> io::Result<()> {
         let answer = match &self.kubectl {
             Some(kubectl) => {
-                println!("    $ kubectl {}", arguments.join(" "));
+                say!("    $ kubectl {}", arguments.join(" "))?;
                 self.kubectl(kubectl, arguments).await
             }
             None => {
-                println!("    $ {} {}", raw.method, raw.path);
+                say!("    $ {} {}", raw.method, raw.path)?;
                 self.request(raw).await
             }
         };
         let answer = answer.unwrap_or_else(|failure| failure.to_string());
-        println!("{}", indent(answer.trim_end()));
+        say!("{}", indent(answer.trim_end()))
     }
 
     async fn kubectl(&self, kubectl: &Path, arguments: &[&str]) -> Result<String, Failure> {
@@ -240,7 +241,19 @@ impl Agent {
         Ok(format!("{out}{err}"))
     }
 
+    /// Sends a request as client-go does: one that is told to come again does so.
     async fn request(&self, raw: &Raw) -> Result<String, Failure> {
+        for _ in 0..PATIENCE.as_secs() {
+            let answer = self.once(raw).await?;
+            if !answer.starts_with("429") {
+                return Ok(answer);
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Err("nobody decided".into())
+    }
+
+    async fn once(&self, raw: &Raw) -> Result<String, Failure> {
         let mut request =
             http::Request::builder().method(raw.method).uri(&raw.path).header("accept", "application/json");
         let body = if raw.body.is_null() { Vec::new() } else { raw.body.to_json_bytes() };

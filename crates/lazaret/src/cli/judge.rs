@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{DENIED, HELD, Outcome};
+use super::{DENIED, HELD, Limits, Out, Outcome};
 use crate::offline::{Bench, Recorded};
 
 /// Judge recorded actions against a snapshot
@@ -35,6 +35,9 @@ pub(crate) struct Judge {
     /// The seed of every random choice
     #[arg(long, default_value_t = 0)]
     seed: u64,
+
+    #[command(flatten)]
+    limits: Limits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -85,9 +88,9 @@ struct Request {
 
 impl Judge {
     pub(crate) async fn run(self) -> Outcome {
-        let mut bench = Bench::open(&self.snapshot, self.seed, policies::builtin)?;
+        let mut bench = Bench::open(&self.snapshot, self.seed, self.limits.read()?)?;
         let mut worst = 0;
-        let mut out = io::BufWriter::new(io::stdout().lock());
+        let mut out = io::BufWriter::new(Out);
         for (number, line) in io::stdin().lock().lines().enumerate() {
             let line = line?;
             if line.trim().is_empty() {

@@ -8,11 +8,14 @@ mod demo;
 mod journal;
 mod judge;
 mod people;
+mod policy;
 mod serve;
 mod snapshot;
 mod twin;
 mod what_if;
 
+use std::fmt;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -59,6 +62,7 @@ enum Command {
     Snapshot(snapshot::Snapshot),
     Twin(twin::Twin),
     Journal(journal::Journal),
+    Policy(policy::Policy),
 }
 
 /// Where the gate keeps what must outlive it.
@@ -113,6 +117,57 @@ impl Configured {
     }
 }
 
+/// Limits from a file instead of the defaults.
+#[derive(Debug, Args)]
+pub(crate) struct Limits {
+    /// A lazaret.toml whose [policy] sets the limits of the rules
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+impl Limits {
+    pub(crate) fn read(&self) -> Result<Config, Failure> {
+        Ok(self.policy.as_deref().map(Config::read).transpose()?.unwrap_or_default())
+    }
+}
+
+/// Standard output, the only way to it: every write is whole, under its lock.
+///
+/// Whoever reads may have heard enough (`lazaret show | head`). That is no failure and ends nothing: a gate goes on serving,
+/// and a verdict's exit status is the verdict's.
+pub(crate) struct Out;
+
+impl io::Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        or_unheard(io::stdout().lock().write_all(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        or_unheard(io::stdout().lock().flush())
+    }
+}
+
+fn or_unheard(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// Prints a line, as `println!` would.
+macro_rules! say {
+    ($($said:tt)*) => { $crate::cli::print(format_args!($($said)*)) };
+}
+pub(crate) use say;
+
+pub(crate) fn print(line: fmt::Arguments<'_>) -> io::Result<()> {
+    Out.write_all(format!("{line}\n").as_bytes())
+}
+
 /// A new folder that only we may look into.
 pub(crate) fn private_folder() -> Result<PathBuf, Failure> {
     let name = format!("lazaret-{}", target_kubernetes::message::random_word()?);
@@ -146,6 +201,7 @@ impl Command {
             Self::Snapshot(snapshot) => snapshot.run().await,
             Self::Twin(twin) => twin.run().await,
             Self::Journal(journal) => journal.run(),
+            Self::Policy(policy) => policy.run(),
         }
     }
 }

@@ -12,7 +12,7 @@ use gate::{Archive, CaseId, Doubt, Held};
 use model::Moment;
 use serde_json::{Value, json};
 
-use super::{Data, Failure, Form, Outcome};
+use super::{Data, Failure, Form, Outcome, say};
 use crate::admin::{self, Decision, Settlement};
 
 /// What waits for a person
@@ -30,33 +30,29 @@ impl Pending {
         let (held, doubtful) = (archive.pending(now())?, archive.in_doubt()?);
         if self.form.json() {
             let doubtful = doubtful.iter().map(admin::describe_doubt);
-            println!("{}", held.iter().map(admin::describe).chain(doubtful).collect::<Value>());
+            say!("{}", held.iter().map(admin::describe).chain(doubtful).collect::<Value>())?;
             return Ok(ExitCode::SUCCESS);
         }
         if held.is_empty() && doubtful.is_empty() {
-            println!("Nothing waits for a person.");
+            say!("Nothing waits for a person.")?;
         }
         for case in &held {
-            println!("{}  {}  {} asks to {}", case.case, age(case.asked), case.action.agent, case.action.title());
+            say!("{}  {}  {} asks to {}", case.case, age(case.asked), case.action.agent, case.action.title())?;
             for line in case.ruling.effect.summary() {
-                println!("      {}", plain(&line));
+                say!("      {}", plain(&line))?;
             }
             for because in &case.ruling.why {
-                println!("      held because {}", plain(&because.to_string()));
+                say!("      held because {}", plain(&because.to_string()))?;
             }
             if let Some(reason) = &case.action.reason {
-                println!("      the agent says: {reason:?}");
+                say!("      the agent says: {reason:?}")?;
             }
-            println!("      lazaret approve {0} | lazaret deny {0} | lazaret show {0}", case.case);
+            say!("      lazaret approve {0} | lazaret deny {0} | lazaret show {0}", case.case)?;
         }
         for Doubt { case, action, why } in &doubtful {
-            println!(
-                "{case}  in doubt: {} was to {}, and nobody knows whether it happened",
-                action.agent,
-                action.title()
-            );
-            println!("      {}", plain(why));
-            println!("      the gate goes on looking; if you know: lazaret settle {case} --happened | --did-not");
+            say!("{case}  in doubt: {} was to {}, and nobody knows whether it happened", action.agent, action.title())?;
+            say!("      {}", plain(why))?;
+            say!("      the gate goes on looking; if you know: lazaret settle {case} --happened | --did-not")?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -79,12 +75,12 @@ impl Show {
         let Some(case) = &self.case else {
             let latest = archive.latest(30)?;
             if self.form.json() {
-                println!("{}", serde_json::to_string(&latest)?);
+                say!("{}", serde_json::to_string(&latest)?)?;
                 return Ok(ExitCode::SUCCESS);
             }
             for one in latest {
                 let fate = if one.fate.is_empty() { &one.verdict } else { &one.fate };
-                println!("{}  {}  {:12} {:20} {}", one.case, age(one.at), one.agent, plain(fate), plain(&one.title));
+                say!("{}  {}  {:12} {:20} {}", one.case, age(one.at), one.agent, plain(fate), plain(&one.title))?;
             }
             return Ok(ExitCode::SUCCESS);
         };
@@ -99,9 +95,9 @@ impl Show {
             {
                 map.extend(ruling);
             }
-            println!("{shown}");
+            say!("{shown}")?;
         } else {
-            println!("{story}");
+            say!("{story}")?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -140,6 +136,8 @@ struct Say {
     note: String,
     #[command(flatten)]
     data: Data,
+    #[command(flatten)]
+    form: Form,
 }
 
 impl Approve {
@@ -170,7 +168,11 @@ impl Say {
             let path = if approves { "/approve" } else { "/deny" };
             admin::ask(&self.data.folder, path, Some(&serde_json::to_value(&decision)?)).await?;
             let word = if approves { "approved" } else { "denied" };
-            println!("{case} {word} by {}: {}", self.by, plain(&shown.action.title()));
+            if self.form.json() {
+                say!("{}", json!({"case": case, "decision": word, "by": self.by, "title": shown.action.title()}))?;
+                continue;
+            }
+            say!("{case} {word} by {}: {}", self.by, plain(&shown.action.title()))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -196,6 +198,8 @@ pub(crate) struct Settle {
     note: String,
     #[command(flatten)]
     data: Data,
+    #[command(flatten)]
+    form: Form,
 }
 
 #[derive(Args)]
@@ -215,7 +219,11 @@ impl Settle {
         let settlement = Settlement { case: self.case, happened, by: self.by, note: self.note };
         admin::ask(&self.data.folder, "/settle", Some(&serde_json::to_value(&settlement)?)).await?;
         let Settlement { case, by, .. } = settlement;
-        println!("{case} {}, says {by}", if happened { "happened" } else { "did not happen" });
+        if self.form.json() {
+            say!("{}", json!({"case": case, "happened": happened, "by": by}))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        say!("{case} {}, says {by}", if happened { "happened" } else { "did not happen" })?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -231,6 +239,8 @@ pub(crate) struct Mode {
     by: String,
     #[command(flatten)]
     data: Data,
+    #[command(flatten)]
+    form: Form,
 }
 
 impl Mode {
@@ -242,7 +252,11 @@ impl Mode {
                 admin::ask(&self.data.folder, "/mode", Some(&order)).await?
             }
         };
-        println!("{}", answer.get("mode").and_then(Value::as_str).unwrap_or("unknown"));
+        if self.form.json() {
+            say!("{answer}")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        say!("{}", answer.get("mode").and_then(Value::as_str).unwrap_or("unknown"))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Configured, Outcome};
+use super::{Configured, Outcome, say};
 use crate::serving;
 
 /// How long to wait for the first whole snapshot before saying so.
@@ -41,13 +41,14 @@ impl Serve {
         }
         let serving = serving::start(&config).await?;
         let address = serving.door.address;
-        println!("Lazaret stands in front of {} and listens at https://{address}.", config.target.name);
+        say!("Lazaret stands in front of {} and listens at https://{address}.", config.target.name)?;
         let sync = serving.gate.target().sync().clone();
         tokio::spawn(async move {
-            match sync.ready(FIRST).await {
-                Ok(snapshot) => println!("The twin is whole: {} objects.", snapshot.cluster.len()),
-                Err(stale) => println!("Writes are held back until the twin is whole: {stale}"),
-            }
+            // A gate stands whether or not this can be said.
+            let _ = match sync.ready(FIRST).await {
+                Ok(snapshot) => say!("The twin is whole: {} objects.", snapshot.cluster.len()),
+                Err(stale) => say!("Writes are held back until the twin is whole: {stale}"),
+            };
         });
         tokio::select! {
             _ = terminate.recv() => {}

@@ -13,7 +13,7 @@ use target_kubernetes::mask::Mask;
 use target_kubernetes::sync::{self, Sync};
 use target_kubernetes::upstream::Upstream;
 
-use super::{Outcome, wall_clock};
+use super::{Out, Outcome, wall_clock};
 
 /// Write production's state as JSON Lines, secrets taken out
 ///
@@ -40,7 +40,7 @@ impl Snapshot {
         let sync = Sync::start(upstream, Mask::new()?, wall_clock(), sync::Options::default());
         let snapshot = sync.ready(Duration::from_secs(self.patience)).await?;
         let mut out: Box<dyn Write> = match &self.output {
-            None => Box::new(std::io::stdout().lock()),
+            None => Box::new(std::io::BufWriter::new(Out)),
             Some(file) => {
                 let written = std::fs::File::create(file)?;
                 if file.extension().is_some_and(|ending| ending == "gz") {

@@ -3,7 +3,6 @@
 //! Knows: what can be said about the cluster to serve.
 //! Does not know: how it lives or is served.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,7 +15,7 @@ use serde_json::json;
 use target_kubernetes::serve::{self, Options, Served, Speed};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, Outcome, private_folder};
+use super::{Failure, Outcome, private_folder, say};
 use crate::offline;
 
 /// A Kubernetes cluster in memory
@@ -94,9 +93,7 @@ impl Serve {
         let options = Options { listen: self.listen, speed: self.speed, ..Options::new(&directory) };
         let Served { server, token, kubeconfig, ca, handle } = serve::serve(cluster, options).await?;
         let line = json!({"server": server, "token": token, "kubeconfig": kubeconfig, "ca": ca});
-        let mut out = std::io::stdout();
-        writeln!(out, "{line}")?;
-        out.flush()?;
+        say!("{line}")?;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

@@ -22,7 +22,7 @@ use target_kubernetes::refuse;
 use target_kubernetes::standalone::Standalone;
 use target_kubernetes::tls::Authority;
 
-use super::{DENIED, Form, HELD, Outcome, private_folder};
+use super::{DENIED, Form, HELD, Limits, Outcome, private_folder, say};
 use crate::offline::Bench;
 
 /// Run a command against a fork, and print what each of its actions would do
@@ -42,6 +42,8 @@ pub(crate) struct WhatIf {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
     form: Form,
     /// The command, and what it is told
     #[arg(last = true, required = true)]
@@ -53,7 +55,7 @@ type Told = Arc<Mutex<Vec<(Action, Ruling)>>>;
 
 impl WhatIf {
     pub(crate) async fn run(self) -> Outcome {
-        let bench = Bench::open(&self.snapshot, self.seed, policies::builtin)?;
+        let bench = Bench::open(&self.snapshot, self.seed, self.limits.read()?)?;
         let authority = Authority::new("lazaret what-if")?;
         let token = random_word()?;
         let told = Told::default();
@@ -87,32 +89,33 @@ impl WhatIf {
                 if let Some(line) = line.as_object_mut() {
                     line.insert("action".to_owned(), json!(action.title()));
                 }
-                println!("{line}");
+                say!("{line}")?;
             } else {
-                print(action, ruling);
+                print(action, ruling)?;
             }
         }
         if told.is_empty() && !self.form.json() {
-            println!("{program} changed nothing, and ended with {ended}.");
+            say!("{program} changed nothing, and ended with {ended}.")?;
         }
         Ok(ExitCode::from(worst))
     }
 }
 
-fn print(action: &Action, ruling: &Ruling) {
-    println!("{:5}  {}", ruling.verdict, action.title());
+fn print(action: &Action, ruling: &Ruling) -> std::io::Result<()> {
+    say!("{:5}  {}", ruling.verdict, action.title())?;
     for line in ruling.effect.summary() {
-        println!("       would: {line}");
+        say!("       would: {line}")?;
     }
     if let Some(said) = &ruling.foreseen {
-        println!("       production would refuse it: {said}");
+        say!("       production would refuse it: {said}")?;
     }
     for because in &ruling.why {
-        println!("       because {because}");
+        say!("       because {because}")?;
     }
     if let Some(remedy) = &ruling.would_pass {
-        println!("       would pass: {remedy}");
+        say!("       would pass: {remedy}")?;
     }
+    Ok(())
 }
 
 /// The one who holds the token.
