@@ -50,7 +50,9 @@ fn what_a_command_would_do_is_told_with_a_status_that_scripts_can_read() {
     for (command, status, says) in [
         ("kubectl -n shop scale deployment/web --replicas=4", 0, "allow  scale Deployment/shop/web"),
         ("kubectl -n shop scale deployment/web --replicas=0", 4, "would pass: replicas >= 2"),
-        ("kubectl delete namespace shop", 4, "would pass: service shop/web keeps 2 ready endpoints"),
+        ("kubectl delete namespace shop", 3, "because service shop/web would be gone, with its 3 endpoints"),
+        ("kubectl -n shop delete service web", 3, "because service shop/web would be gone, with its 3 endpoints"),
+        ("kubectl -n shop delete deployment web", 4, "would pass: service shop/web keeps 2 ready endpoints"),
         ("kubectl -n shop get pods", 0, "kubectl changed nothing, and ended with exit status: 0."),
         ("no-such-program", 1, "no-such-program could not be run"),
     ] {

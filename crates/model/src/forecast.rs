@@ -99,6 +99,8 @@ record! {
         load: Option<Load> => "load",
         /// Never more of its endpoints were missing than a disruption budget for them allowed when the action came.
         within_budget: bool => "withinBudget",
+        /// The service itself is gone at the horizon, and not only what stands behind it.
+        removed: bool => "removed",
     }
 }
 
@@ -507,6 +509,7 @@ impl Service {
             below_seconds: Range::default(),
             load: None,
             within_budget: false,
+            removed: false,
         }
     }
 
@@ -528,6 +531,7 @@ impl Service {
         no_less(&self.ready_min, &other.ready_min)
             && no_less(&self.ready_after, &other.ready_after)
             && roughly_no_more(&self.below_seconds, &other.below_seconds)
+            && self.removed >= other.removed
             && match (self.utilisation(), other.utilisation()) {
                 (Some(seen), Some(now)) => roughly_no_more(&seen, &now) || now.worst <= Decimal::ONE,
                 _ => true,

@@ -31,6 +31,8 @@ struct Found {
     /// Endpoints that would be enough.
     need: u64,
     because: String,
+    /// The service is taken away, so that nothing can keep it at what it needs.
+    removed: bool,
 }
 
 impl ActionPolicy for AvailabilityFloor {
@@ -65,7 +67,7 @@ impl ActionPolicy for AvailabilityFloor {
                 None => Opinion::allow("no service would lose an endpoint"),
                 Some((name, found)) => {
                     let opinion = found.finding.because(found.because);
-                    if found.finding == Finding::Passes {
+                    if found.finding == Finding::Passes || found.removed {
                         opinion
                     } else {
                         opinion.remedy(remedy(&evidence.effect.objects, name, found.need))
@@ -94,6 +96,17 @@ impl AvailabilityFloor {
             && service.below_seconds.high() <= Decimal::from(self.dip_seconds_max)
     }
 
+    /// To break what stays is denied. Whether a service is to be there at all is not ours to say: taking one away, with all
+    /// that stands behind it, waits for a person.
+    fn judge_one(&self, name: &str, service: &Service) -> Found {
+        let found = self.look(name, service);
+        if !service.removed || found.finding == Finding::Passes {
+            return found;
+        }
+        let because = format!("service {name} would be gone, with its {} endpoints", service.ready_before);
+        Found { finding: Finding::Unsure, because, removed: true, ..found }
+    }
+
     fn look(&self, name: &str, service: &Service) -> Found {
         let fewest = service.ready_min.low().min(service.ready_after.low());
         let shown = format!("service {name} would have {} of {} endpoints", fewest, service.ready_before);
@@ -105,6 +118,7 @@ impl AvailabilityFloor {
                 finding: Finding::Passes,
                 need: 0,
                 because: format!("{shown}, and nobody asks it for anything"),
+                removed: false,
             },
             Some(load) if load.capacity_per_endpoint.high() < Decimal::MOST => {
                 let may = Decimal::from_millis(i64::from(self.utilisation_max_permille));
@@ -124,19 +138,19 @@ impl AvailabilityFloor {
                 };
                 if finding != Finding::Passes && self.is_short_dip(service) {
                     let because = format!("{shown} for a moment, as its disruption budget allows");
-                    return Found { finding: Finding::Passes, need: most, because };
+                    return Found { finding: Finding::Passes, need: most, because, removed: false };
                 }
                 let because = format!(
                     "{shown} for {} requests a second, of which one endpoint serves {}",
                     gets.likely(),
                     each.likely()
                 );
-                Found { finding, need: most, because }
+                Found { finding, need: most, because, removed: false }
             }
             _ => {
                 let need = floor(self.floor_permille, service.ready_before).max(u64::from(service.ready_before > 0));
                 let finding = service.ready_min.at_least(need).and(service.ready_after.at_least(need));
-                Found { finding, need, because: shown }
+                Found { finding, need, because: shown, removed: false }
             }
         }
     }

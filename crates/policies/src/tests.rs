@@ -100,6 +100,29 @@ fn a_range_that_reaches_below_the_floor_is_held_and_not_denied() {
 }
 
 #[test]
+fn taking_a_service_away_waits_for_a_person_and_breaking_one_that_stays_is_denied() {
+    let taken = |load| {
+        let mut effect = service(3, 0, 0, load);
+        effect.forecast.services.get_mut("shop/cart").unwrap().removed = true;
+        effect
+    };
+    let mut both = taken(None);
+    both.forecast.services.extend([("shop/web".into(), service(2, 0, 0, None).forecast.services["shop/cart"].clone())]);
+    let cases = [
+        (taken(None), "hold: service shop/cart would be gone, with its 3 endpoints"),
+        (taken(Some((120, 100))), "hold: service shop/cart would be gone, with its 3 endpoints"),
+        (
+            taken(Some((0, 100))),
+            "allow: service shop/cart would have 0 of 3 endpoints, and nobody asks it for anything",
+        ),
+        (both, "deny: service shop/web would have 0 of 2 endpoints [replicas >= 1]"),
+    ];
+    for (effect, want) in cases {
+        assert_eq!(of_effect(&AvailabilityFloor::default(), &effect), want);
+    }
+}
+
+#[test]
 fn each_rule_says_what_it_found() {
     let claim = ObjectRef::global("PersistentVolume", "pv-1");
     let with = |change: &dyn Fn(&mut Effect)| {

@@ -75,6 +75,7 @@ impl<'d> Sketch<'d> {
             below_seconds: below,
             load: load::said(service.object),
             within_budget: budget_allows(workload.cluster, &service.key, service.object) >= course.missing,
+            removed: false,
         };
         self.effect.forecast.services.insert(format!("{namespace}/{}", service.key.name), record);
         self.footprint.write(&ObjectRef::namespaced("Service", namespace, service.key.name.as_str()));

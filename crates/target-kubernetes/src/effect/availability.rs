@@ -88,6 +88,7 @@ fn services(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) -> Cour
             below_seconds: Range::exact(seconds(service.below)),
             load: super::load::said(object),
             within_budget: budget_allows(run.before, &key, object) >= service.before.saturating_sub(service.min),
+            removed: false,
         };
         courses.insert(traffic::name(&key), service.course);
         forecast.services.insert(traffic::name(&key), record);
@@ -97,6 +98,7 @@ fn services(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) -> Cour
         let before = ready_in(run.before, &key.namespace, &key.name);
         courses.insert(traffic::name(key), vec![(0.0, before), (f64::MIN_POSITIVE, 0)]);
         let service = forecast.services.entry(traffic::name(key)).or_insert_with(|| Service::steady(before));
+        service.removed = true;
         service.ready_before = before;
         service.ready_min = Range::exact(0);
         service.ready_after = Range::exact(0);
