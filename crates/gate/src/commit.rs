@@ -125,8 +125,10 @@ async fn commit<T: Target>(gate: &Arc<Gate<T>>, intent: Intent<T::Call>) -> Carr
         Ok((response, receipt)) => {
             let receipt = Arc::new(receipt);
             let written = serde_json::to_value(&*receipt).unwrap_or_default();
+            let told = gate.target.told(&sent.action, &receipt);
+            let outcome = Outcome::Committed { receipt: written, told };
             // Nobody waits for this to be on disk: a gate killed here finds the intent open, and looks.
-            drop(gate.conclude(&id, seq, Outcome::Committed { receipt: written }, Some(Arc::clone(&receipt) as Live)));
+            drop(gate.conclude(&id, seq, outcome, Some(Arc::clone(&receipt) as Live)));
             gate.reach(Point::Concluded, &id).await;
             follow(gate, Sent { receipt: Some(receipt), ..sent });
             Carried::Committed(response)

@@ -155,7 +155,7 @@ impl<R> Refusal<R> {
                 format!("{title} is denied: {}\n{pass}{}", reasons(why, Some(*tier)), look(case))
             }
             Self::Held { case, title, why, retry_after_ms } => format!(
-                "{title} is held for a person: {}\nSend the same request again in {} s. {}",
+                "{title} is held for a person: {}.\nSend the same request again in {} s. {}",
                 reasons(why, None),
                 retry_after_ms.div_ceil(1000),
                 look(case)

@@ -296,7 +296,8 @@ impl Story {
                 Warrant::Observed => "intent written, as this gate only observes".to_owned(),
             }),
             Entry::Conclusion { outcome, .. } => say(match outcome {
-                Outcome::Committed { receipt } => format!("production did it: {receipt}"),
+                Outcome::Committed { told, .. } if !told.is_empty() => format!("production did it: {told}"),
+                Outcome::Committed { receipt, .. } => format!("production did it: {receipt}"),
                 Outcome::Refused { said } => format!("production refused it: {said:?}"),
                 Outcome::Abandoned { why } => format!("not done: {why}"),
                 Outcome::InDoubt { why } => format!("in doubt: {why}"),

@@ -81,6 +81,11 @@ pub trait Target: Send + Sync + 'static {
         credential: &Credential<Write>,
     ) -> impl Future<Output = Committed<Self>> + Send;
 
+    /// A receipt as a person reads it in the record, after "production did it: ". Nothing if there is nothing to say.
+    fn told(&self, _action: &Action, _receipt: &Self::Receipt) -> String {
+        String::new()
+    }
+
     /// Done when the newest snapshot shows the change. Does not give up: until then the change lives in the overlay.
     fn arrived(&self, receipt: &Self::Receipt) -> impl Future<Output = ()> + Send;
 

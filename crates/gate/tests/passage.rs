@@ -47,7 +47,7 @@ fn an_allowed_change_is_made_once_and_told_as_a_story() {
             "would: set Replica/toy/a-1 alive from true to false",
             "allowed, tier simulation",
             "intent written, allowed by the policies",
-            "production did it: {\"gone\":\"a-1\"}",
+            "production did it: a-1 is gone",
             "observed: 3 of 3 as predicted",
         ]
     );

@@ -41,6 +41,20 @@ pub struct Receipt {
 }
 
 impl Receipt {
+    /// What it says of the object that was named, for a person.
+    pub(crate) fn told(&self, named: Option<&ObjectRef>) -> String {
+        let object = named.map_or_else(String::new, |named| {
+            let name = if self.name.is_empty() { &named.name } else { &self.name };
+            ObjectRef { name: name.clone(), ..named.clone() }.to_string()
+        });
+        match self {
+            Self { dry_run: true, .. } => "nothing was stored, as asked".to_owned(),
+            Self { deleted: true, .. } => format!("{object} is gone, or going"),
+            Self { version: 0, .. } => format!("{object} is as asked"),
+            Self { version, .. } => format!("{object} is at version {version}"),
+        }
+    }
+
     /// Whether a snapshot shows the change.
     #[must_use]
     pub fn shown(&self, snapshot: &Snapshot) -> bool {

@@ -160,6 +160,10 @@ impl Target for Kubernetes {
         commit::commit(&upstream, &intent.call().call, object, pin, &self.mask).await
     }
 
+    fn told(&self, action: &Action, receipt: &Receipt) -> String {
+        receipt.told(action.resources.first())
+    }
+
     async fn arrived(&self, receipt: &Receipt) {
         self.sync.until(|snapshot| receipt.shown(snapshot)).await;
     }

@@ -158,6 +158,9 @@ pub(crate) enum Outcome {
     Committed {
         /// And answered so.
         receipt: Value,
+        /// As a person reads it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        told: String,
     },
     /// Production said no.
     Refused {

@@ -249,6 +249,10 @@ impl Target for Toy {
         Ok((format!("{} deleted", call.delete), Receipt { gone: call.delete.clone() }))
     }
 
+    fn told(&self, _: &Action, receipt: &Receipt) -> String {
+        format!("{} is gone", receipt.gone)
+    }
+
     async fn arrived(&self, receipt: &Receipt) {
         once().await; // the news takes its time
         lock(&self.snapshot).remove(&receipt.gone);
