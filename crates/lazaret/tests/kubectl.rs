@@ -89,6 +89,7 @@ async fn everyday_commands_work_as_they_do_without_a_gate() {
         ("explain deployment.spec.replicas", "ok", "FIELD: replicas <integer>"),
         ("api-resources --api-group=apps", "ok", "statefulsets"),
         ("delete configmap settings", "ok", "deleted"),
+        ("wait --for=delete configmap/settings --timeout=60s", "ok", ""),
         ("get configmap settings", "no", r#"Error from server (NotFound): configmaps "settings" not found"#),
     ]);
 }
@@ -111,6 +112,15 @@ async fn manifests_are_applied_by_both_sides_and_diffed() {
     let applied = kubectl.says_to("apply --server-side --force-conflicts -f -", &manifest(3));
     assert!(applied.contains("deployment.apps/applied serverside-applied"), "{applied}");
     assert!(kubectl.says("get deployment applied -o jsonpath={.spec.replicas}").contains("ok: 3"));
+    // What another manager owns is a conflict without force, as without a gate.
+    let other = kubectl.says_to("apply --server-side --field-manager=other -f -", &manifest(1));
+    assert!(
+        other.starts_with("no") && other.contains("conflict with \"kubectl\"") && other.contains(".spec.replicas"),
+        "{other}"
+    );
+    let fresh = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "fresh"}, "data": {"a": "1"}});
+    let fresh = kubectl.says_to("apply --server-side -f -", &fresh.to_string());
+    assert!(fresh.contains("configmap/fresh serverside-applied"), "{fresh}");
     assert!(kubectl.says_to("delete -f -", &manifest(3)).contains("deleted"));
 }
 
@@ -119,12 +129,20 @@ async fn what_leaves_the_twins_knowledge_is_refused_and_says_why() {
     let station = Station::start().await;
     let agent = station.gate.agent("oncall");
     let kubectl = Kubectl(&agent);
-    kubectl.check(&[
+    let pod = kubectl.says("get pods -l app=web -o jsonpath={.items[0].metadata.name}");
+    let pod = pod.strip_prefix("ok: ").unwrap();
+    let cases = [
         ("logs deploy/web", "no", "the output of a workload may hold secrets, and nobody masks it (policy signature"),
         ("exec deploy/web -- env", "no", "exec opens a session in which nothing can be simulated, judged or undone"),
+        ("attach deploy/web", "no", "attach opens a session in which nothing can be simulated, judged or undone"),
+        ("cp shop/POD:/etc/passwd /tmp/lazaret-never", "no", "exec opens a session in which nothing can be simulated"),
+        ("cp Cargo.toml shop/POD:/tmp", "no", "exec opens a session in which nothing can be simulated"),
         ("port-forward deploy/web 0:80", "no", "is denied"),
         ("get pods --as=admin", "no", "an agent acts as itself"),
-    ]);
+    ];
+    for (line, end, holds) in cases {
+        kubectl.check(&[(&line.replace("POD", pod), end, holds)]);
+    }
     assert!(station.production.writes().is_empty(), "{:?}", station.production.writes());
 }
 
@@ -189,6 +207,32 @@ async fn a_drain_goes_as_far_as_the_disruption_budget_lets_it() {
     assert!(kubectl.says(&format!("uncordon {node}")).contains("uncordoned"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gate_that_observes_forwards_and_tells_until_it_enforces() {
+    let station = Station::of(&support::shop(), "[target]\nmode = \"observe\"\n", &[]).await;
+    let agent = station.gate.agent("oncall");
+    let kubectl = Kubectl(&agent);
+    let replicas =
+        || station.production.object("deployments.apps", "shop", "lone").unwrap().at(&["spec", "replicas"]).as_int();
+    kubectl.check(&[("scale deployment/lone --replicas=0", "ok", "scaled")]);
+    assert_eq!(replicas(), Some(0));
+    let story = until("the case is in the record", async || {
+        let latest = station.gate.json(&["show"]);
+        let case = latest.as_array()?.iter().find(|case| case["title"] == "scale Deployment/shop/lone")?;
+        let story = station.gate.ask(&["show", case["case"].as_str()?]).unwrap();
+        story.contains("production did it").then_some(story)
+    })
+    .await;
+    for part in ["would be denied", "would have 0 of 1 endpoints", "as this gate only observes"] {
+        assert!(story.contains(part), "{part} is not in\n{story}");
+    }
+    kubectl.check(&[("scale deployment/lone --replicas=1", "ok", "scaled")]);
+    kubectl.check(&[("rollout status deployment/lone --timeout=60s", "ok", "successfully rolled out")]);
+    station.gate.ask(&["mode", "enforce", "--as", "ana"]).unwrap();
+    kubectl.check(&[("scale deployment/lone --replicas=0", "no", "is denied")]);
+    assert_eq!(replicas(), Some(1));
+}
+
 /// A namespace whose deletion would lose the only copy of something.
 fn archive() -> Vec<Value> {
     let mut objects = support::shop();
@@ -240,7 +284,7 @@ async fn a_stock_client_waits_for_a_person_and_goes_on_once_after_approval() {
         "policy data-loss",
         "ana approved: \"archived elsewhere\"",
         "intent written",
-        "production did it",
+        "production did it: Namespace/archive is gone, or going",
     ] {
         assert!(story.contains(part), "{part} is not in\n{story}");
     }
@@ -283,12 +327,12 @@ async fn an_approval_is_for_the_effect_that_was_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_python_client_reads_scales_and_is_told_why_not() {
-    let station = Station::start().await;
+async fn the_python_client_reads_makes_watches_deletes_and_is_told_why_not() {
+    let station = Station::of(&support::shop(), IMPATIENT, &[]).await;
     let agent = station.gate.agent("oncall");
     let script = r#"
 import sys
-from kubernetes import client, config
+from kubernetes import client, config, watch
 config.load_kube_config(sys.argv[1])
 apps, core = client.AppsV1Api(), client.CoreV1Api()
 print(sorted(item.metadata.name for item in apps.list_namespaced_deployment("shop").items))
@@ -299,6 +343,17 @@ try:
 except client.ApiException as error:
     print(error.status, "availability-floor" in error.body)
 print("hunter" in str(core.read_namespaced_secret("db", "shop").data))
+made = core.create_namespaced_config_map("shop", {"metadata": {"name": "made"}, "data": {"a": "b"}})
+seen = watch.Watch().stream(core.list_namespaced_config_map, "shop", field_selector="metadata.name=made", timeout_seconds=30)
+print(next((event["type"], event["object"].data) for event in seen))
+core.delete_namespaced_config_map("made", "shop")
+print(len(core.list_namespaced_config_map("shop", field_selector="metadata.name=made").items))
+configuration = client.Configuration.get_default_copy()
+configuration.retries = False
+try:
+    client.CoreV1Api(client.ApiClient(configuration)).delete_namespaced_service("web", "shop")
+except client.ApiException as error:
+    print(error.status, error.headers["Retry-After"], "would be gone, with its 4 endpoints" in error.body)
 "#;
     let output = Command::new("python3")
         .args(["-c", script])
@@ -306,5 +361,5 @@ print("hunter" in str(core.read_namespaced_secret("db", "shop").data))
         .output()
         .expect("this test needs python3 in the PATH: run scripts/test");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert_eq!(said, "['lone', 'web']\n4\n403 True\nFalse\n");
+    assert_eq!(said, "['lone', 'web']\n4\n403 True\nFalse\n('ADDED', {'a': 'b'})\n0\n429 1 True\n");
 }
