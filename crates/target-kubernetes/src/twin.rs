@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cluster::apiserver::{self, Call, User};
+use cluster::apiserver::{self, Call, PatchType, User, Verb};
 use cluster::{Cluster, ObjectKey};
 use gate::{SimulateError, Stop};
 use model::{Effect, Footprint, ObjectRef, Prediction};
@@ -95,7 +95,8 @@ impl ClusterTwin {
         let worked = after.trace();
         let named: BTreeSet<ObjectKey> = describe::key(call).into_iter().collect();
         let run = Run { before: &before, after: &after, named: &named, horizon: self.horizon, end };
-        let effect = effect::read(&run);
+        let mut effect = effect::read(&run);
+        effect.forecast.uncertain.extend(unowned(&before, call));
         let footprint = footprint(&run, call, &effect, worked.iter());
         let pins = pins(&before, &named);
         let known = self.cluster.reads();
@@ -103,6 +104,24 @@ impl ClusterTwin {
         self.cluster = after;
         Ok(Prediction { effect, footprint, pins })
     }
+}
+
+/// What an apply may take back to its default, where the snapshot has lost who owns what: `kubectl get -o json` leaves
+/// `managedFields` out, and what an owner leaves out goes with his ownership.
+fn unowned(before: &Cluster, call: &Call) -> Option<String> {
+    if call.verb != Verb::Patch(PatchType::Apply) || !call.on.subresource.is_empty() {
+        return None;
+    }
+    let key = describe::key(call)?;
+    let live = before.get(&key)?;
+    if !live.at(&["metadata", "managedFields"]).is_empty() {
+        return None;
+    }
+    let field = apiserver::would_reset(&key.resource, &call.body, live)?;
+    let object = reference(before, &key);
+    Some(format!(
+        "who owns {field} of {object} is not in the snapshot, and leaving it out may take it back to its default"
+    ))
 }
 
 impl ClusterTwin {
@@ -148,6 +167,9 @@ impl gate::Twin for ClusterTwin {
         // Asked to store nothing, or asked a question: no object changes, whatever the cluster is like.
         if call.options.dry_run || describe::access(call) == model::Access::Read {
             return Some(Prediction::nothing());
+        }
+        if unowned(&self.cluster, call).is_some() {
+            return None;
         }
         bound(&self.resumed(call), call, &self.user, self.horizon)
     }
@@ -246,6 +268,24 @@ mod tests {
             let wants = told.workloads.get(&web).map_or(5, |web| web.wanted_after.likely());
             let ready = told.services.get("shop/web").map_or(5, |web| web.ready_min.likely());
             assert_eq!((wants, ready), (wanted, fewest), "{others:?}");
+        }
+    }
+
+    #[test]
+    fn an_apply_that_may_take_back_what_nobody_is_known_to_own_is_not_sure() {
+        let mut cluster = fresh(3);
+        make(&mut cluster, &deployment("web", 5));
+        settle(&mut cluster);
+        let key = ObjectKey::new("deployments.apps", "shop", "web");
+        let mut web = cluster.get(&key).unwrap().clone();
+        web.remove(&["metadata", "managedFields"]);
+        cluster.load(key, web);
+        let mut without = deployment("web", 5);
+        without.remove(&["spec", "replicas"]);
+        for (applied, doubts) in [(deployment("web", 5), 0), (without, 1)] {
+            let call = asked(&cluster, &format!("{WEB}deploy apply"), &applied).call;
+            let played = ClusterTwin::new(cluster.clone()).play(&call, &AtomicBool::new(false)).unwrap();
+            assert_eq!(played.effect.forecast.uncertain.len(), doubts, "{:?}", played.effect.forecast.uncertain);
         }
     }
 }

@@ -53,6 +53,7 @@ pub use call::{
     Answer, Call, Content, Encoding, FieldValidation, Form, Options, Output, PatchType, Subject, User, Verb, Watch,
 };
 pub use decode::{Request, decode};
+pub use defaults::would_reset;
 pub use encode::{Body, Encoded, Outgoing, encode, encode_call, event as encode_event};
 pub use handle::handle;
 pub(crate) use policy::warnings as policy_warnings;

@@ -54,6 +54,24 @@ macro_rules! types {
 }
 use types;
 
+/// The first field of a spec that `applied` leaves out, that has a default, and that is something else in the live object:
+/// whoever applied it before, and nobody else, takes it back to its default by leaving it out.
+#[must_use]
+pub fn would_reset(resource: &str, applied: &Value, live: &Value) -> Option<String> {
+    fn look(path: &str, said: &Value, defaulted: &Value, live: &Value) -> Option<String> {
+        defaulted.entries().iter().find_map(|(name, default)| {
+            let (path, said, live) = (format!("{path}.{name}"), said.at(&[name]), live.at(&[name]));
+            if said.is_null() && !live.is_null() && default.as_object().is_none() {
+                return (default != live).then_some(path);
+            }
+            look(&path, said, default, live)
+        })
+    }
+    let mut defaulted = applied.clone();
+    apply(resource, &mut defaulted);
+    look("spec", applied.at(&["spec"]), defaulted.at(&["spec"]), live.at(&["spec"]))
+}
+
 /// Fills in what an object of `resource` (`deployments.apps`, in the version it is kept in) says nothing of.
 pub(crate) fn apply(resource: &str, object: &mut Value) {
     if let Some(kind) = kinds::of(resource) {
