@@ -8,13 +8,18 @@ mod support;
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use cluster::{Schema, Value, doc};
-use http::Response;
+use futures_util::stream;
+use http::{Request, Response};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
 use model::{AgentId, ObjectRef};
 use support::{Client, Folder, Lines, PATIENCE, Production, config_map, production, secret};
 use target_kubernetes::decode::Asked;
 use target_kubernetes::front::{self, Authenticate, Passage};
-use target_kubernetes::listen::Listening;
+use target_kubernetes::kubeconfig::{Kubeconfig, write_private};
+use target_kubernetes::listen::{self, Handler, Listening};
 use target_kubernetes::mask::Mask;
 use target_kubernetes::message::Body;
 use target_kubernetes::tls::Authority;
@@ -359,4 +364,62 @@ fn decoded(method: &str, path: &str, content_type: &str, body: &Value) -> cluste
     let headers = [("content-type".to_owned(), content_type.to_owned())];
     let request = cluster::apiserver::Request { method, path, query: "", headers: &headers, body: &body };
     cluster::apiserver::decode(&Schema::default(), &request).unwrap()
+}
+
+/// A production that has said half of a list and takes its time with the rest.
+struct Hesitating(tokio::sync::Notify);
+
+impl Handler for Hesitating {
+    async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let halves = {
+            let element = |name: &str| match request.uri().path() {
+                SECRETS => secret(name).to_json(),
+                _ => config_map(name).to_json(),
+            };
+            let head = r#"{"apiVersion":"v1","kind":"List","metadata":{"resourceVersion":"1"},"items":["#;
+            [format!("{head}{},", element("first")), format!("{}]}}", element("second"))]
+        };
+        let rest = stream::unfold((self, halves.into_iter()), |(this, mut halves)| async move {
+            let half = halves.next()?;
+            if halves.len() == 0 {
+                this.0.notified().await;
+            }
+            Some((Ok(Frame::data(Bytes::from(half))), (this, halves)))
+        });
+        Response::new(StreamBody::new(rest).boxed_unsync())
+    }
+}
+
+#[tokio::test]
+async fn the_first_half_of_a_list_is_passed_on_while_production_makes_the_second() {
+    target_kubernetes::tls::install_default();
+    let (folder, authority) = (Folder::new(), Authority::new("production").unwrap());
+    let hesitating = Arc::new(Hesitating(tokio::sync::Notify::new()));
+    let any_port = "127.0.0.1:0".parse().unwrap();
+    let config = authority.server(&[], &[]).unwrap();
+    let behind = listen::listen(any_port, config, listen::stop_signal(), hesitating.clone()).await.unwrap();
+    let (file, server) = (folder.0.join("kubeconfig"), format!("https://{}", behind.address));
+    let kubeconfig = Kubeconfig { name: "production", server: &server, authority: authority.pem(), token: "unused" };
+    write_private(&file, &kubeconfig.to_yaml()).unwrap();
+    let upstream = Upstream::from_file(&file, None).await.unwrap();
+    let authority = Authority::new("gate").unwrap();
+    let everything = Everything { upstream, mask: Mask::new().unwrap(), passed: Arc::default() };
+    let gate = front::open(any_port, authority.server(&[], &[]).unwrap(), Agents, everything).await.unwrap();
+    let client = Client::new(&format!("https://{}", gate.address), authority.pem().as_bytes(), "good");
+    for path in [MAPS, SECRETS] {
+        let mut body = client.open(client.request("GET", path, "")).await.into_body();
+        let mut seen = String::new();
+        let mut read = async |until: &str| {
+            while !seen.contains(until) {
+                let frame = tokio::time::timeout(PATIENCE, body.frame()).await.expect("it waits for the whole list");
+                seen.push_str(std::str::from_utf8(frame.unwrap().unwrap().data_ref().unwrap()).unwrap());
+            }
+            seen.clone()
+        };
+        let half = read("first").await;
+        assert!(!half.contains("second"), "{half}");
+        hesitating.0.notify_one();
+        let whole = read("]}").await;
+        assert!(whole.contains("second") && !whole.contains("aHVudGVyMg=="), "{whole}");
+    }
 }
