@@ -29,6 +29,11 @@ fn main() -> ExitCode {
             Err(_) => false,
         };
         let (passed, over) = pass(&mask, input, &mut dice);
+        // Where the pieces end makes no difference.
+        let mut whole = Passing::new(mask.clone());
+        if let (Ok(at_once), true) = (whole.pass(input), over) {
+            assert!(whole.is_over() && at_once == passed, "in pieces otherwise than at once");
+        }
         if counts {
             assert!(!contains(&passed), "{}", String::from_utf8_lossy(&passed));
             // However it breaks off.
