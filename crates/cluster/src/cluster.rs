@@ -214,6 +214,11 @@ impl Cluster {
         self.found(self.index.users(namespace, claim))
     }
 
+    /// The Services that say they call one (`namespace/name`).
+    pub(crate) fn callers(&self, service: &str) -> impl Iterator<Item = &ObjectKey> {
+        self.index.callers(service)
+    }
+
     /// The EndpointSlices that say they are a service's, in the order of their keys.
     pub fn slices(&self, namespace: &str, service: &str) -> impl Iterator<Item = (&ObjectKey, &Value)> {
         self.found(self.index.slices(namespace, service))

@@ -12,6 +12,7 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::controllers::persistentvolume::claims_of;
 use crate::object::ObjectKey;
+use crate::traffic;
 use crate::value::{Text, Value};
 
 /// What controllers adopt if it matches their selector.
@@ -49,6 +50,8 @@ pub(crate) struct Index {
     claims: Terms,
     /// EndpointSlices by the service they say they belong to.
     slices: Terms,
+    /// Services by those that they say they call.
+    callers: Terms,
     /// Pods that no selector can tell apart: those of a namespace with the same labels.
     alike: OrdMap<(Text, Labels), OrdSet<ObjectKey>>,
     /// What selects pods, by one of the labels that it demands (`app=web`); what demands none stands under the empty one.
@@ -102,6 +105,9 @@ impl Index {
         }
         match key.resource.as_str() {
             "pods" => self.pod_changed(key, before, after),
+            "services" => file(&mut self.callers, key, before, after, |service| {
+                traffic::called(&key.namespace, service).map(Text::from).collect()
+            }),
             SLICES => {
                 file(&mut self.slices, key, before, after, |slice| {
                     label(slice, "kubernetes.io/service-name").into_iter().collect()
@@ -177,6 +183,11 @@ impl Index {
     /// The slices of a service.
     pub(crate) fn slices(&self, namespace: &str, service: &str) -> impl Iterator<Item = &ObjectKey> {
         under_in(&self.slices, service, SLICES, namespace)
+    }
+
+    /// The Services that say they call one (`namespace/name`).
+    pub(crate) fn callers(&self, service: &str) -> impl Iterator<Item = &ObjectKey> {
+        under(&self.callers, service)
     }
 
     /// The pods, of one namespace or of all, whose labels are chosen, in order.

@@ -36,13 +36,29 @@ pub fn second_of_week(now: Time) -> f64 {
     millis.rem_euclid(WEEK_SECONDS * 1000) as f64 / 1000.0
 }
 
-/// What every Service says of its load; those that say nothing are left out.
+/// What is known of the load on these services and on all that feel what happens to them: those that call them, those that
+/// call these, and whom any of them calls. Services that say nothing are left out.
 #[must_use]
-pub fn of(cluster: &Cluster) -> Traffic {
-    let services = cluster.list(SERVICES, None);
-    Traffic {
-        services: services.filter_map(|(key, service)| Some((name(key), profile(&key.namespace, service)?))).collect(),
+pub fn around(cluster: &Cluster, services: impl IntoIterator<Item = String>) -> Traffic {
+    let mut open: Vec<String> = services.into_iter().collect();
+    let mut traffic = Traffic::default();
+    while let Some(service) = open.pop() {
+        let Some((namespace, plain)) = service.split_once('/') else { continue };
+        let Some(object) = cluster.get(&ObjectKey::new(SERVICES, namespace, plain)) else { continue };
+        let Some(profile) = profile(namespace, object).filter(|_| !traffic.services.contains_key(&service)) else {
+            continue;
+        };
+        open.extend(profile.calls.iter().map(|calls| calls.service.clone()));
+        open.extend(cluster.callers(&service).map(name));
+        traffic.services.insert(service, profile);
     }
+    traffic
+}
+
+/// Whom a Service says it calls: `namespace/name`.
+pub(crate) fn called(namespace: &str, service: &Value) -> impl Iterator<Item = String> {
+    let text = service.annotation(&format!("{PREFIX}calls")).unwrap_or_default();
+    calls(namespace, text).into_iter().map(|calls| calls.service)
 }
 
 /// What a Service says of its load, if it says what it gets or what a pod of it serves. What is no number counts as not said.
@@ -132,6 +148,21 @@ mod tests {
             let service = doc!({"metadata": {"annotations": {"traffic.lazaret.dev/requests-per-second": (text)}}});
             assert_eq!(profile("shop", &service), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn only_who_may_feel_it_is_looked_at() {
+        let service = |name: &str, calls: &str| {
+            doc!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": (name), "namespace": "shop", "annotations": {
+                "traffic.lazaret.dev/requests-per-second": "1", "traffic.lazaret.dev/calls": (calls)}}})
+        };
+        let objects = [("front", "cart"), ("cart", "store"), ("store", ""), ("other", "")];
+        let cluster = crate::snapshot::load(objects.map(|(name, calls)| service(name, calls)), None, 0);
+        let felt = around(&cluster, ["shop/cart".to_owned()]);
+        assert_eq!(
+            felt.services.keys().map(String::as_str).collect::<Vec<_>>(),
+            ["shop/cart", "shop/front", "shop/store"]
+        );
     }
 
     #[test]

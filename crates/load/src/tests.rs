@@ -111,17 +111,6 @@ fn a_wait_is_as_erlang_says() {
     assert!(mean_wait(20.0, 0.1, 2).is_infinite());
 }
 
-#[test]
-fn only_who_may_feel_it_is_looked_at() {
-    let mut services = BTreeMap::new();
-    for (name, calls) in [("front", vec!["cart"]), ("cart", vec!["store"]), ("store", vec![]), ("other", vec![])] {
-        let calls = calls.into_iter().map(|service| Calls { service: service.to_owned(), each: 1.0 }).collect();
-        services.insert(name.to_owned(), Profile { calls, ..Profile::default() });
-    }
-    let felt = Traffic { services }.felt_from(["cart".to_owned()]);
-    assert_eq!(felt.services.keys().map(String::as_str).collect::<Vec<_>>(), ["cart", "front", "store"]);
-}
-
 fn profiles() -> impl Strategy<Value = Profile> {
     (
         1.0..2000.0f64,

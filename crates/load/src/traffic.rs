@@ -15,26 +15,6 @@ pub struct Traffic {
     pub services: BTreeMap<String, Profile>,
 }
 
-impl Traffic {
-    /// The services that a change of `service` may be felt in: those that call it, and theirs, and all that these call.
-    pub fn felt_from(&self, services: impl IntoIterator<Item = String>) -> Traffic {
-        let mut open: Vec<String> = services.into_iter().collect();
-        let mut felt = BTreeMap::new();
-        while let Some(name) = open.pop() {
-            let Some(profile) = self.services.get(&name) else { continue };
-            if felt.contains_key(&name) {
-                continue;
-            }
-            open.extend(profile.calls.iter().map(|calls| calls.service.clone()));
-            let callers =
-                self.services.iter().filter(|(_, other)| other.calls.iter().any(|calls| calls.service == name));
-            open.extend(callers.map(|(caller, _)| caller.clone()));
-            felt.insert(name, profile.clone());
-        }
-        Traffic { services: felt }
-    }
-}
-
 /// One service.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Profile {

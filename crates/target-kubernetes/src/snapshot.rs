@@ -303,10 +303,13 @@ mod tests {
             read.map_err(|error| error.to_string())
         };
         let cluster = with("services: {shop/web: {requests-per-second: 900, calls: stock=2}}").unwrap();
-        let profile = &traffic::of(&cluster).services["shop/web"];
+        let profile = &traffic::around(&cluster, ["shop/web".to_owned()]).services["shop/web"];
         assert_eq!((profile.arrivals.at(0.0), profile.calls[0].each), (900.0, 2.0));
         let hours = format!("services: {{shop/web: {{requests-by-hour: {:?}}}}}", [7.0; 168]);
-        assert_eq!(traffic::of(&with(&hours).unwrap()).services["shop/web"].arrivals.at(5.0), 7.0);
+        assert_eq!(
+            traffic::around(&with(&hours).unwrap(), ["shop/web".to_owned()]).services["shop/web"].arrivals.at(5.0),
+            7.0
+        );
         for (wrong, says) in [
             ("services: {shop/wbe: {requests-per-second: 900}}", "no Service shop/wbe"),
             ("services: {web: {requests-per-second: 900}}", "no namespace/name"),

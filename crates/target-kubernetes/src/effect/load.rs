@@ -41,7 +41,7 @@ pub(super) fn read(run: &Run<'_>, mut courses: Courses, forecast: &mut Forecast)
     if losing.is_empty() {
         return;
     }
-    let traffic = traffic::of(run.before).felt_from(losing);
+    let traffic = traffic::around(run.before, losing);
     if traffic.services.is_empty() {
         return;
     }
