@@ -3,6 +3,8 @@
 //! Knows: how many are missing at the worst, and what must be certain for no more to be.
 //! Does not know: what is enough.
 
+use std::time::Duration;
+
 use cluster::{ObjectKey, Value};
 use model::{Decimal, Manner, ObjectRef, Prediction};
 
@@ -26,15 +28,17 @@ pub(super) fn scaled(direct: &Direct<'_>, workload: &Workload<'_>, new: &Value) 
         sketch.takes_room(&nodes);
         sketch.replicas(workload, Manner::Created, more, &owner);
         let best = i64::try_from(more).ok()?;
-        let course = Course { missing: 0, may: false, best, worst: 0, seconds: start(direct, workload) };
+        let start = start(direct, workload);
+        let course = Course { missing: 0, may: false, best, worst: 0, seconds: start, settled: start };
         sketch.course(workload, wanted, &course);
     } else {
         let fewer = workload.wanted.checked_sub(wanted)?;
         draw(&mut sketch, workload, fewer, true)?;
         sketch.replicas(workload, Manner::Deleted, fewer, &owner);
         let change = -i64::try_from(fewer).ok()?;
-        let horizon = seconds(direct.run.horizon);
-        let course = Course { missing: fewer, may: false, best: change, worst: change, seconds: horizon };
+        // They do not come back, and are gone for good once they have stopped.
+        let (horizon, settled) = (seconds(direct.run.horizon), stop(direct, workload));
+        let course = Course { missing: fewer, may: false, best: change, worst: change, seconds: horizon, settled };
         sketch.course(workload, wanted, &course);
     }
     Some(sketch.finish())
@@ -53,7 +57,8 @@ pub(super) fn one_deleted(direct: &Direct<'_>, key: &ObjectKey, net: Net<'_>) ->
     draw(&mut sketch, &workload, 1, false)?;
     sketch.is_gone(&reference(key, pod));
     sketch.replicas(&workload, Manner::Created, 1, &keeper(&workload)?);
-    let course = Course { missing: 1, may: true, best: 0, worst: -1, seconds: start(direct, &workload) };
+    let start = start(direct, &workload);
+    let course = Course { missing: 1, may: true, best: 0, worst: -1, seconds: start, settled: start };
     sketch.course(&workload, workload.wanted, &course);
     Some(sketch.finish())
 }
@@ -84,7 +89,8 @@ pub(super) fn replaced(direct: &Direct<'_>, workload: &Workload<'_>, new: &Value
     sketch.replicas(workload, Manner::Deleted, workload.wanted, &keeper(workload)?);
     sketch.replicas(workload, Manner::Created, workload.wanted, &next);
     let worst = -i64::try_from(missing).ok()?;
-    let course = Course { missing, may: true, best: 0, worst, seconds: start(direct, workload) };
+    let start = start(direct, workload);
+    let course = Course { missing, may: true, best: 0, worst, seconds: start, settled: start };
     sketch.course(workload, workload.wanted, &course);
     Some(sketch.finish())
 }
@@ -129,6 +135,14 @@ fn share(value: &Value, whole: u64, up: bool) -> Option<u64> {
     let percent: u64 = value.as_str()?.strip_suffix('%')?.parse().ok()?;
     let part = whole.checked_mul(percent)?;
     Some(if up { part.div_ceil(100) } else { part / 100 })
+}
+
+/// How long its replicas may take to stop: what they are given, as nobody has seen one stop.
+fn stop(direct: &Direct<'_>, workload: &Workload<'_>) -> Decimal {
+    /// `terminationGracePeriodSeconds`, where nothing is said.
+    const GRACE: i64 = 30;
+    let grace = workload.template().at(&["spec", "terminationGracePeriodSeconds"]).as_int().unwrap_or(GRACE);
+    seconds(Duration::from_secs(u64::try_from(grace).unwrap_or(0)).min(direct.run.horizon))
 }
 
 /// How long it took the slowest of its replicas to get ready: the next will take about as long.

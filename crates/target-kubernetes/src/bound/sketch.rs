@@ -29,6 +29,8 @@ pub(super) struct Course {
     pub(super) worst: i64,
     /// How long they are missing, as far as can be expected.
     pub(super) seconds: Decimal,
+    /// When all of it has happened, as far as can be expected.
+    pub(super) settled: Decimal,
 }
 
 impl<'d> Sketch<'d> {
@@ -56,7 +58,7 @@ impl<'d> Sketch<'d> {
             quorum: None,
         };
         self.effect.forecast.workloads.insert(object, record);
-        self.effect.forecast.settled_seconds = Range::around(Decimal::ZERO, course.seconds, self.horizon());
+        self.effect.forecast.settled_seconds = Range::around(Decimal::ZERO, course.settled, self.horizon());
     }
 
     fn service(&mut self, workload: &Workload<'_>, service: &Before<'_>, course: &Course) {
