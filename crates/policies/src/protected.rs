@@ -19,6 +19,9 @@ pub struct Protected {
 /// The fact that nothing stands on an object any more, and nothing new would.
 const IDLE: &str = "idle";
 
+/// The fact that an object calls itself a part of its machine or of the cluster.
+const CRITICAL: &str = "critical";
+
 impl Default for Protected {
     fn default() -> Self {
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -66,7 +69,8 @@ impl ActionPolicy for Protected {
                     && self.kinds.contains(&object.kind)
                     && change.facts.get(IDLE).is_none_or(|idle| *idle != true);
                 // What reacts inside a protected namespace (a daemon's pod on a drained node) was not asked for there.
-                (change.named && inside) || whole || kept
+                let critical = change.named && change.facts.get(CRITICAL).is_some_and(|critical| *critical == true);
+                (change.named && inside) || whole || kept || critical
             });
             let names: Vec<_> = touched.map(|(object, _)| object).collect();
             if names.is_empty() {

@@ -196,7 +196,7 @@ pub(crate) fn footprint<'a>(
     effect: &Effect,
     worked: impl Iterator<Item = &'a ObjectKey>,
 ) -> Footprint {
-    let Ok(ledger) = Ledger::between(run.before, run.after) else { return Footprint::everything() };
+    let Ok(ledger) = Ledger::between(run.before, run.after, run.named) else { return Footprint::everything() };
     let mut footprint = Footprint::default();
     for object in named_refs(run.before, call) {
         footprint.read(&object);

@@ -59,7 +59,7 @@ fn everyday(before: &Cluster, call: &Call, user: &User, horizon: Duration) -> Op
     let named: BTreeSet<ObjectKey> = describe::key(call).into_iter().collect();
     let end = Advance { settled: true, last_change: None };
     let run = Run { before, after: &after, named: &named, horizon, end };
-    let ledger = Ledger::between(before, &after).ok()?;
+    let ledger = Ledger::between(before, &after, &named).ok()?;
     let effect = effect::read(&run);
     let direct = Direct { run, call, ledger, effect };
     if at_rest(&after) {

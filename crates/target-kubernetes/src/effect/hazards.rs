@@ -126,7 +126,9 @@ fn stuck(ledger: &Ledger<'_>, forecast: &mut Forecast) {
         let wanted = after.at(&["spec", "replicas"]).as_int().unwrap_or(1);
         let template = ledger.before.get(key).map(|before| before.at(&["spec", "template"]).clone());
         let rolled = template.as_ref().is_some_and(|template| template != after.at(&["spec", "template"]));
-        if rolled && (count("updatedReplicas") < wanted || count("unavailableReplicas") > 0) {
+        // One that is told to wait stands still as it should.
+        let waits = after.at(&["spec", "paused"]).is_true();
+        if rolled && !waits && (count("updatedReplicas") < wanted || count("unavailableReplicas") > 0) {
             forecast.hazards.insert(Hazard {
                 kind: HazardKind::NeverCompletes,
                 object: reference(key, after),

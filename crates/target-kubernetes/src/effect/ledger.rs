@@ -63,10 +63,15 @@ impl Net<'_> {
 }
 
 impl<'a> Ledger<'a> {
-    /// Reads the log of `after` from where `before` stands.
-    pub(crate) fn between(before: &'a Cluster, after: &'a Cluster) -> Result<Self, impl std::fmt::Display + use<'a>> {
+    /// Reads the log of `after` from where `before` stands. What a request names is never noise.
+    pub(crate) fn between(
+        before: &'a Cluster,
+        after: &'a Cluster,
+        named: &BTreeSet<ObjectKey>,
+    ) -> Result<Self, impl std::fmt::Display + use<'a>> {
+        let heard = |change: &&Change| named.contains(&change.key) || !NOISE.contains(&change.key.resource.as_str());
         let changes: Vec<&Change> = match after.changes_since(before.version()) {
-            Ok(changes) => changes.filter(|change| !NOISE.contains(&change.key.resource.as_str())).collect(),
+            Ok(changes) => changes.filter(heard).collect(),
             Err(compacted) => return Err(compacted),
         };
         let mut net: BTreeMap<&ObjectKey, Net<'a>> = BTreeMap::new();
@@ -107,8 +112,14 @@ impl<'a> Ledger<'a> {
             for (label, value) in shown.labels().entries() {
                 change.labels.insert(label.to_string(), value.str_or_empty().to_owned());
             }
-            if key.is("nodes") && net.before.is_some_and(|node| is_idle(self.before, node)) {
+            if net.before.is_some_and(|object| is_idle(self.before, key, object)) {
                 change.facts.insert("idle".to_owned(), true.into());
+            }
+            if named.contains(key)
+                && manner != Manner::Created
+                && net.before.is_some_and(|object| is_critical(key, object))
+            {
+                change.facts.insert("critical".to_owned(), true.into());
             }
             if let (Manner::Changed, Some(before), Some(after)) = (manner, net.before, net.after) {
                 differences(&meaning(before), &meaning(after), String::new(), key.is("secrets"), &mut change.fields);
@@ -125,15 +136,56 @@ pub(crate) fn reference(key: &ObjectKey, object: &Value) -> ObjectRef {
     ObjectRef::new(object.kind(), namespace, key.name.as_str())
 }
 
+/// What nothing stands on, as far as the cluster shows.
+fn is_idle(cluster: &Cluster, key: &ObjectKey, object: &Value) -> bool {
+    let all = |resource| cluster.list(resource, None).map(|(_, object)| object);
+    let named = |object: &Value, path: &[&str]| *object.at(path) == *key.name;
+    let is_default = |note| object.annotation(note) == Some("true");
+    match key.resource.as_str() {
+        "nodes" => is_idle_node(cluster, object),
+        // Nobody answers there: whoever asks is told so already.
+        "apiservices.apiregistration.k8s.io" => object.at(&["spec"]).get("service").is_some_and(|service| {
+            let text = |field| service.at(&[field]).str_or_empty();
+            super::availability::ready_in(cluster, text("namespace"), text("name")) == 0
+        }),
+        "priorityclasses.scheduling.k8s.io" => {
+            let of = |(_, _, template): (_, _, &Value)| named(template, &["spec", "priorityClassName"]);
+            !object.at(&["globalDefault"]).is_true() && !super::templates::workloads(cluster, None).any(of)
+        }
+        "storageclasses.storage.k8s.io" => {
+            let claims = all("persistentvolumeclaims").chain(all("persistentvolumes"));
+            let templates = all("statefulsets.apps").flat_map(|set| set.at(&["spec", "volumeClaimTemplates"]).items());
+            !is_default("storageclass.kubernetes.io/is-default-class")
+                && !claims.chain(templates).any(|claim| named(claim, &["spec", "storageClassName"]))
+        }
+        "ingressclasses.networking.k8s.io" => {
+            !is_default("ingressclass.kubernetes.io/is-default-class")
+                && !all("ingresses.networking.k8s.io").any(|ingress| named(ingress, &["spec", "ingressClassName"]))
+        }
+        "csidrivers.storage.k8s.io" => {
+            let provides = all("storageclasses.storage.k8s.io").any(|class| named(class, &["provisioner"]));
+            !provides && !all("persistentvolumes").any(|volume| named(volume, &["spec", "csi", "driver"]))
+        }
+        _ => false,
+    }
+}
+
 /// A node that takes nothing new and runs nothing that would have to go elsewhere: what every node has of a daemon's pods
 /// goes with it.
-fn is_idle(cluster: &Cluster, node: &Value) -> bool {
+fn is_idle_node(cluster: &Cluster, node: &Value) -> bool {
     let moves = |pod: &Value| {
         let over = matches!(pod.at(&["status", "phase"]).str_or_empty(), "Succeeded" | "Failed");
         let stays = pod.controller().is_some_and(|owner| matches!(owner.kind(), "DaemonSet" | "Node"));
         !over && !stays
     };
     node.at(&["spec", "unschedulable"]).is_true() && !cluster.pods_on(node.name()).any(|(_, pod)| moves(pod))
+}
+
+/// What calls itself a part of its machine or of the cluster.
+fn is_critical(key: &ObjectKey, object: &Value) -> bool {
+    let class =
+        super::templates::template(&key.resource, object).map(|template| template.at(&["spec", "priorityClassName"]));
+    class.is_some_and(|class| class.str_or_empty().starts_with("system-"))
 }
 
 /// Whose interchangeable replica an object is. Pods of a ReplicaSet, DaemonSet or Job stand in for each other; those of a

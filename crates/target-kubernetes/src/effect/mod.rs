@@ -19,18 +19,28 @@
 //! | `upkeep` | what can no longer be replaced, drained, renewed, deleted or scaled |
 //! | `definitions` | what custom resources lose with their definition |
 //! | `programs` | what would run by itself, and what it would do |
+//! | `machinery` | whoever the API server asks before it answers, and whose turn it is |
+//! | `mesh` | who may speak to whom in a service mesh |
+//! | `certificates` | hosts without a certificate that is theirs |
+//! | `exposure` | what the outside reaches, and what is no longer where it was looked for |
+//! | `changes` | what a workload's own words, or what it loses, will come to |
 //! | `reach` | who reaches whom over the network |
 //! | `templates` | what workloads are made of, for all of these |
 //! | `blast` | how much of the whole is touched |
 
 pub(crate) mod availability;
 pub(crate) mod blast;
+mod certificates;
+mod changes;
 pub(crate) mod data;
 mod definitions;
+mod exposure;
 mod guards;
 mod hazards;
 pub(crate) mod ledger;
 pub(crate) mod load;
+mod machinery;
+mod mesh;
 pub(crate) mod privilege;
 mod programs;
 mod reach;
@@ -42,7 +52,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cluster::{Advance, Cluster, ObjectKey};
-use model::{Decimal, Effect, Forecast, Objects, Range, Reversibility};
+use model::{Decimal, Effect, Forecast, Hazard, HazardKind, ObjectRef, Objects, Range, Reversibility};
 
 pub(crate) use ledger::Ledger;
 
@@ -62,7 +72,7 @@ pub(crate) struct Run<'a> {
 
 /// Reads the effect off a run.
 pub(crate) fn read(run: &Run<'_>) -> Effect {
-    let ledger = match Ledger::between(run.before, run.after) {
+    let ledger = match Ledger::between(run.before, run.after, run.named) {
         Ok(ledger) => ledger,
         Err(compacted) => return Effect::unknown(format!("too much happened to tell all of it: {compacted}")),
     };
@@ -87,10 +97,20 @@ pub(crate) fn read(run: &Run<'_>) -> Effect {
     upkeep::read(run, &ledger, &mut forecast);
     definitions::read(&ledger, &mut forecast);
     programs::read(&ledger, &mut forecast);
+    machinery::read(run, &ledger, &mut forecast);
+    exposure::read(&ledger, &mut forecast);
+    certificates::read(&ledger, &mut forecast);
+    mesh::read(&ledger, &mut forecast);
+    changes::read(run, &ledger, &mut forecast);
     let objects = ledger.objects(run.named);
     forecast.reversibility = reversibility(&ledger, &forecast);
     blast::read(&ledger, &objects, &mut forecast);
     Effect { objects, forecast }
+}
+
+/// Writes down a danger that is sure to come.
+fn warn(forecast: &mut Forecast, kind: HazardKind, object: ObjectRef, because: String) {
+    forecast.hazards.insert(Hazard { kind, object, because, sure: true });
 }
 
 fn idle(horizon: Duration) -> Forecast {

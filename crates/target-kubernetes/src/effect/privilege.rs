@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 
 use cluster::{Cluster, ObjectKey, Value};
-use model::{Forecast, Privilege};
+use model::{Forecast, HazardKind, Privilege};
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Net, reference};
+use super::{templates, warn};
 
 const ROLES: &str = "roles.rbac.authorization.k8s.io";
 const CLUSTER_ROLES: &str = "clusterroles.rbac.authorization.k8s.io";
@@ -29,8 +30,91 @@ pub(super) fn read(ledger: &Ledger<'_>, forecast: &mut Forecast) {
         // A replica of a template that may do this already gains nothing new: its owner's name stands for it.
         after.extend(net.after.into_iter().flat_map(on_the_node));
     }
+    for (key, net) in ledger.net() {
+        borrows(ledger, key, net, &mut after);
+    }
     forecast.privilege.gained.sure = after.difference(&before).cloned().collect();
     forecast.privilege.lost.sure = before.difference(&after).cloned().collect();
+    missed(ledger, forecast);
+}
+
+/// Whoever makes pods gives them an account, or a machine: pods that run as somebody who may do everything, or where their
+/// like is kept out, may do as much.
+fn borrows(ledger: &Ledger<'_>, key: &ObjectKey, net: &Net<'_>, found: &mut BTreeSet<Privilege>) {
+    let Some(object) = net.after.filter(|after| after.controller().is_none() && !after.is_terminating()) else {
+        return;
+    };
+    let Some(template) = templates::template(&key.resource, object) else { return };
+    let old = net.before.filter(|_| !net.is_deletion()).and_then(|before| templates::template(&key.resource, before));
+    let subject = reference(key, object).to_string();
+    let within = key.namespace.to_string();
+    let account = |template: &Value| match template.at(&["spec", "serviceAccountName"]).str_or_empty() {
+        "" => "default".to_owned(),
+        name => name.to_owned(),
+    };
+    let name = account(template);
+    if old.map(account).as_ref() != Some(&name) {
+        let mut has = BTreeSet::new();
+        let own = format!("ServiceAccount/{}/{name}", key.namespace);
+        let bindings =
+            [ROLE_BINDINGS, CLUSTER_ROLE_BINDINGS].into_iter().flat_map(|kind| ledger.after.list(kind, None));
+        for (binding, _) in
+            bindings.filter(|(_, binding)| binding.at(&["subjects"]).items().iter().any(|one| subject_of(one) == own))
+        {
+            grants(ledger.after, binding, &mut has);
+        }
+        if has.iter().any(|privilege| privilege.subject == own && privilege.sweeping) {
+            let can = format!("do all that {own} may");
+            found.insert(Privilege { subject: subject.clone(), can, within: within.clone(), sweeping: true });
+        }
+    }
+    // A scheduler says where a pod goes; whoever says it instead is asked by nobody.
+    let first = ledger.changes.iter().find(|change| change.key == *key).and_then(|change| change.after.as_ref());
+    let placed = |template: &Value| template.at(&["spec", "nodeName"]).str_or_empty().to_owned();
+    let node = if key.is("pods") {
+        first.filter(|_| net.before.is_none()).map(placed).unwrap_or_default()
+    } else {
+        placed(template)
+    };
+    if node.is_empty() || old.map(placed).as_ref() == Some(&node) {
+        return;
+    }
+    let taints =
+        ledger.before.get(&ObjectKey::new("nodes", "", node.as_str())).map(|node| node.at(&["spec", "taints"]));
+    let tolerations = template.at(&["spec", "tolerations"]).items();
+    let kept_out = taints.into_iter().flat_map(Value::items).any(|taint| {
+        taint.at(&["effect"]) != "PreferNoSchedule"
+            && !tolerations.iter().any(|one| {
+                let key = one.at(&["key"]);
+                let effect = one.at(&["effect"]);
+                (key.is_empty() || key == taint.at(&["key"])) && (effect.is_empty() || effect == taint.at(&["effect"]))
+            })
+    });
+    if kept_out {
+        let can = format!("run on {node}, whose taints keep its like out");
+        found.insert(Privilege { subject, can, within, sweeping: true });
+    }
+}
+
+/// Pods that run as an account which loses a right.
+fn missed(ledger: &Ledger<'_>, forecast: &mut Forecast) {
+    let lost = forecast.privilege.lost.sure.clone();
+    for privilege in &lost {
+        let Some((space, name)) =
+            privilege.subject.strip_prefix("ServiceAccount/").and_then(|rest| rest.split_once('/'))
+        else {
+            continue;
+        };
+        let runs = templates::workloads(ledger.after, Some(space)).find(|(_, object, template)| {
+            let account = template.at(&["spec", "serviceAccountName"]).as_str().unwrap_or("default");
+            let has_token = template.at(&["spec", "automountServiceAccountToken"]).as_bool() != Some(false);
+            account == name && has_token && templates::is_alive(object)
+        });
+        if let Some((key, object, _)) = runs {
+            let because = format!("it runs as {}, which could no longer {}", privilege.subject, privilege.can);
+            warn(forecast, HazardKind::Hollow, reference(key, object), because);
+        }
+    }
 }
 
 /// The bindings that give something else than before: those that changed, and those of roles that changed.
@@ -77,14 +161,14 @@ fn grants(cluster: &Cluster, key: &ObjectKey, found: &mut BTreeSet<Privilege>) {
     };
     let within = if key.namespace.is_empty() { "everywhere".to_owned() } else { key.namespace.to_string() };
     let rules = cluster.get(&role).map_or(&[][..], |role| role.at(&["rules"]).items());
-    for subject in binding.at(&["subjects"]).items().iter().map(subject) {
+    for subject in binding.at(&["subjects"]).items().iter().map(subject_of) {
         for (can, sweeping) in rules.iter().flat_map(|rule| permissions(rule, key.namespace.is_empty())) {
             found.insert(Privilege { subject: subject.clone(), can, within: within.clone(), sweeping });
         }
     }
 }
 
-fn subject(subject: &Value) -> String {
+fn subject_of(subject: &Value) -> String {
     let part = |field| subject.at(&[field]).str_or_empty();
     match part("kind") {
         "ServiceAccount" => format!("ServiceAccount/{}/{}", part("namespace"), part("name")),

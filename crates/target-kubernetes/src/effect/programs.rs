@@ -79,7 +79,8 @@ fn is_let_loose(key: &ObjectKey, net: &Net<'_>, template: &Value) -> bool {
         Some(before) => {
             let same = templates::template(&key.resource, before)
                 .is_some_and(|old| spoken(old.at(&["spec"])) == spoken(template.at(&["spec"])));
-            held(before) || net.is_deletion() || !same
+            let when = |object: &Value| ["schedule", "timeZone"].map(|field| object.at(&["spec", field]).clone());
+            held(before) || net.is_deletion() || !same || net.after.is_some_and(|after| when(after) != when(before))
         }
     }
 }

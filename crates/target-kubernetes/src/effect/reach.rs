@@ -292,7 +292,10 @@ fn broken(ledger: &Ledger<'_>, closed: &[(End<'_>, End<'_>, Port)], forecast: &m
         let because = if callee.name == DNS {
             "it could no longer resolve names".to_owned()
         } else {
-            let told = said.entry(caller.name.as_str()).or_insert_with(|| told(ledger.after, caller));
+            let told = said.entry(caller.name.as_str()).or_insert_with(|| {
+                let found = workload_of(ledger.after, caller);
+                found.map_or_else(Vec::new, |(key, _, template)| templates::told(ledger.after, key, template))
+            });
             let services = ledger.after.list("services", Some(&callee.namespace));
             let Some((service, shown)) = services.into_iter().find(|(key, service)| {
                 let selector = service.at(&["spec", "selector"]);
@@ -318,26 +321,6 @@ fn named(cluster: &Cluster, group: &Group) -> Option<model::ObjectRef> {
 
 fn workload_of<'a>(cluster: &'a Cluster, group: &'a Group) -> Option<(&'a ObjectKey, &'a Value, &'a Value)> {
     templates::workloads(cluster, Some(&group.namespace)).find(|(_, _, template)| *template.labels() == group.labels)
-}
-
-/// Everything that a workload is told: words, variables, and the settings it reads them from.
-fn told(cluster: &Cluster, group: &Group) -> Vec<String> {
-    let Some((key, _, template)) = workload_of(cluster, group) else { return Vec::new() };
-    let spec = template.at(&["spec"]);
-    let mut found: Vec<String> = templates::words(spec).map(str::to_owned).collect();
-    let maps = templates::containers(spec)
-        .flat_map(|container| {
-            let whole = container.at(&["envFrom"]).items().iter().map(|source| source.at(&["configMapRef", "name"]));
-            let single = container.at(&["env"]).items().iter();
-            whole.chain(single.map(|entry| entry.at(&["valueFrom", "configMapKeyRef", "name"])))
-        })
-        .chain(spec.at(&["volumes"]).items().iter().map(|volume| volume.at(&["configMap", "name"])));
-    for name in maps.map(Value::str_or_empty).filter(|name| !name.is_empty()) {
-        if let Some(map) = cluster.get(&key.beside("configmaps", name)) {
-            found.extend(map.at(&["data"]).entries().iter().map(|(_, value)| value.str_or_empty().to_owned()));
-        }
-    }
-    found
 }
 
 /// Services that the outside reaches through an Ingress or a load balancer, or that take requests, and that nobody but

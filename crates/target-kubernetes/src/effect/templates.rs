@@ -87,6 +87,44 @@ pub(super) fn words(spec: &Value) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Everything that a workload is told: words, variables, and the settings it reads them from.
+pub(super) fn told(cluster: &Cluster, key: &ObjectKey, template: &Value) -> Vec<String> {
+    let spec = template.at(&["spec"]);
+    let mut found: Vec<String> = words(spec).map(str::to_owned).collect();
+    let maps = containers(spec)
+        .flat_map(|container| {
+            let whole = container.at(&["envFrom"]).items().iter().map(|source| source.at(&["configMapRef", "name"]));
+            let single = container.at(&["env"]).items().iter();
+            whole.chain(single.map(|entry| entry.at(&["valueFrom", "configMapKeyRef", "name"])))
+        })
+        .chain(spec.at(&["volumes"]).items().iter().map(|volume| volume.at(&["configMap", "name"])));
+    for name in maps.map(Value::str_or_empty).filter(|name| !name.is_empty()) {
+        if let Some(map) = cluster.get(&key.beside("configmaps", name)) {
+            found.extend(map.at(&["data"]).entries().iter().map(|(_, value)| value.str_or_empty().to_owned()));
+        }
+    }
+    found
+}
+
+/// Whether what a workload is told names a service: by its name from beside it, with its namespace from elsewhere.
+pub(super) fn names_service(told: &[String], from: &str, service: &ObjectKey) -> bool {
+    let far = format!("{}.{}", service.name, service.namespace);
+    let near = from == service.namespace;
+    told.iter().any(|word| if near { says(word, &service.name) } else { says(word, &far) })
+}
+
+/// The services that send requests to pods of a template.
+pub(super) fn services_of<'a>(
+    cluster: &'a Cluster,
+    namespace: &'a str,
+    template: &'a Value,
+) -> impl Iterator<Item = (&'a ObjectKey, &'a Value)> {
+    cluster.list("services", Some(namespace)).filter(|(_, service)| {
+        let selector = service.at(&["spec", "selector"]);
+        !selector.is_empty() && cluster::labels::matches_map(selector, template.labels())
+    })
+}
+
 /// Whether a name stands in a text as a word of its own: `orders` in `http://orders:80`, not in `orders-db`.
 pub(super) fn says(text: &str, name: &str) -> bool {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
