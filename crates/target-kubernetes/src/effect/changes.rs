@@ -10,8 +10,8 @@ use cluster::{Cluster, ObjectKey, Value};
 use model::{Forecast, Hazard, HazardKind, ObjectRef};
 
 use super::Run;
-use super::availability::load;
 use super::ledger::{Ledger, Net, meaning, reference};
+use super::load::said as load;
 use super::{templates, warn};
 
 const AUTOSCALERS: &str = "horizontalpodautoscalers.autoscaling";
