@@ -46,9 +46,12 @@ const NULL: &[(&str, &[&str])] = &[
 /// The times of a condition, whoever's it is.
 const CONDITION_TIMES: &[&str] = &["lastHeartbeatTime", "lastProbeTime", "lastTransitionTime", "lastUpdateTime"];
 
+/// Where Kubernetes' own types are written. Others define theirs in groups of `k8s.io` too: `io.k8s.storage.snapshot…`.
+const MODULES: &[&str] = &["api", "apimachinery", "apiextensions-apiserver", "kube-aggregator"];
+
 /// Whether a definition is of a type of Kubernetes' own.
 pub(super) fn is_go(name: &str) -> bool {
-    name.starts_with("io.k8s.")
+    name.strip_prefix("io.k8s.").and_then(|rest| rest.split('.').next()).is_some_and(|module| MODULES.contains(&module))
 }
 
 /// Whether a field is left out when it is zero, though its zero is its default.
@@ -156,6 +159,25 @@ impl Field<'_> {
             Shape::List(_) | Shape::Map(_) => value.is_empty(),
             Shape::Scalar(_) => value.is_empty() && self.is_omitted_when_zero(),
             Shape::Struct | Shape::Any => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_go;
+
+    #[test]
+    fn what_others_define_in_a_group_of_kubernetes_is_not_its_own_type() {
+        for (name, own) in [
+            ("io.k8s.api.core.v1.Pod", true),
+            ("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", true),
+            ("io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService", true),
+            ("io.k8s.storage.snapshot.v1.VolumeSnapshot", false),
+            ("io.k8s.networking.gateway.v1.Gateway", false),
+            ("org.example.v1.Widget", false),
+        ] {
+            assert_eq!(is_go(name), own, "{name}");
         }
     }
 }
