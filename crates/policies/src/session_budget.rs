@@ -14,13 +14,15 @@ pub struct SessionBudget {
     pub deleted_max: u64,
     /// Machines taken out of work.
     pub nodes_max: u64,
+    /// The share of all machines, in thousandths, that agents together may take out of work beyond so many.
+    pub nodes_max_permille: u16,
     /// Of the endpoints that a service had before the agent's first action, in thousandths, so many must be left.
     pub floor_permille: u16,
 }
 
 impl Default for SessionBudget {
     fn default() -> Self {
-        Self { deleted_max: 200, nodes_max: 3, floor_permille: 500 }
+        Self { deleted_max: 200, nodes_max: 3, nodes_max_permille: 250, floor_permille: 500 }
     }
 }
 
@@ -41,6 +43,7 @@ impl ActionPolicy for SessionBudget {
         limits([
             ("session_deleted_max", self.deleted_max.into()),
             ("session_nodes_max", self.nodes_max.into()),
+            ("session_nodes_max_permille", self.nodes_max_permille.into()),
             ("session_floor_permille", self.floor_permille.into()),
         ])
     }
@@ -48,6 +51,18 @@ impl ActionPolicy for SessionBudget {
     fn judge(&self, evidence: &Evidence<'_>) -> Result<Opinion, PolicyError> {
         about_effects(evidence, || {
             let spent = &evidence.spent.agent;
+            let takes = !evidence.effect.forecast.machines_lost.is_none();
+            // Many hands, one machine each: what each may do alone is not what all of them may.
+            let taken = evidence.spent.everyone.with(evidence.effect).machines_lost.count();
+            let of = evidence.effect.forecast.blast.nodes.of;
+            let many = Decimal::from_millis(i64::from(self.nodes_max_permille));
+            let others = evidence.spent.everyone.actions > spent.actions;
+            if takes && others && taken.high() > self.nodes_max && Decimal::ratio(taken.high(), of.max(1)) > many {
+                return Ok(Opinion::hold(format!(
+                    "with what others took, {taken} of {of} machines would be taken out of work, limit {}",
+                    self.nodes_max
+                )));
+            }
             if spent.actions == 0 {
                 return Ok(Opinion::Abstain); // the other rules judge a single action
             }
@@ -77,7 +92,7 @@ impl ActionPolicy for SessionBudget {
             }
             // Who gives a machine back is not held for those taken before.
             let machines = total.machines_lost.count();
-            if machines.high() > self.nodes_max && !evidence.effect.forecast.machines_lost.is_none() {
+            if machines.high() > self.nodes_max && takes {
                 return Ok(Opinion::hold(format!(
                     "in this session {machines} machines would be taken out of work, limit {}",
                     self.nodes_max

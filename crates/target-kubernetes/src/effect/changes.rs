@@ -81,6 +81,8 @@ pub(super) fn read(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) 
         schedules(key, net, forecast);
     }
     asked_to_change(run, ledger, forecast);
+    believed(run, ledger, forecast);
+    by_default(ledger, forecast);
     queues(ledger, forecast);
 }
 
@@ -323,6 +325,54 @@ fn schedules(key: &ObjectKey, net: &Net<'_>, forecast: &mut Forecast) {
     if let Some(program) = copies.filter(|_| runs(before) && !after.is_some_and(runs)) {
         let because = format!("{program} would make no more copies of what it copies");
         warn(forecast, HazardKind::DataLostLater, reference(key, before), because);
+    }
+}
+
+/// What kubelets say of pods and machines, said by somebody else: controllers believe it, and act on it.
+fn believed(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) {
+    let said = |object: &Value| -> Vec<Value> {
+        let condition = |kind| object.condition(kind).map(|one| one.at(&["status"]).clone()).unwrap_or_default();
+        let field = |name| object.at(&["status", name]).clone();
+        vec![condition("Ready"), condition("ContainersReady"), field("phase"), field("allocatable"), field("capacity")]
+    };
+    for key in run.named.iter().filter(|key| key.is("pods") || key.is("nodes")) {
+        let Some(change) = ledger.changes.iter().find(|change| change.key == *key) else { continue };
+        let (Some(before), Some(after)) = (&change.before, &change.after) else { continue };
+        if said(before) != said(after) && meaning(before) == meaning(after) {
+            let because = "what its kubelet says of it would be said by somebody else, and believed".to_owned();
+            warn(forecast, HazardKind::Misrouted, reference(key, after), because);
+        }
+    }
+}
+
+/// What everybody gets who does not say what they want.
+fn by_default(ledger: &Ledger<'_>, forecast: &mut Forecast) {
+    const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
+    let classes = |cluster: &Cluster| -> Vec<String> {
+        let all = cluster.list("storageclasses.storage.k8s.io", None);
+        all.filter(|(_, class)| class.annotation(DEFAULT) == Some("true"))
+            .map(|(key, _)| key.name.to_string())
+            .collect()
+    };
+    for (key, net) in ledger.of("storageclasses.storage.k8s.io") {
+        let (was, is) = (classes(ledger.before), classes(ledger.after));
+        if !was.is_empty()
+            && was != is
+            && let Some(class) = net.after.or(net.before)
+        {
+            let now = if is.is_empty() { "none".into() } else { is.join(" or ") };
+            let because = format!("claims that name no class would get {now}, not {}", was.join(" or "));
+            warn(forecast, HazardKind::CannotStart, reference(key, class), because);
+        }
+    }
+    for (key, net) in ledger.of("priorityclasses.scheduling.k8s.io") {
+        let everybodys = |class: &Value| class.at(&["globalDefault"]).is_true();
+        let news = net.after.filter(|after| everybodys(after) && !net.before.is_some_and(everybodys));
+        let Some(after) = news else { continue };
+        if after.at(&["preemptionPolicy"]) != "Never" && after.at(&["value"]).as_int().unwrap_or(0) > 0 {
+            let because = "whatever is made from now on could throw out what runs now".to_owned();
+            warn(forecast, HazardKind::Unguarded, reference(key, after), because);
+        }
     }
 }
 

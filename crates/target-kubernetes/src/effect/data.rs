@@ -8,6 +8,8 @@ use model::{Forecast, ObjectRef};
 
 use super::ledger::{Ledger, Net, reference};
 
+const SNAPSHOTS: &str = "volumesnapshots.snapshot.storage.k8s.io";
+
 /// Fills in what becomes of stored data.
 pub(super) fn read(ledger: &Ledger<'_>, forecast: &mut Forecast) {
     for (key, net) in ledger.of("persistentvolumeclaims") {
@@ -31,6 +33,21 @@ pub(super) fn read(ledger: &Ledger<'_>, forecast: &mut Forecast) {
         }
     }
     lost_with_pods(ledger, forecast);
+    last_copies(ledger, forecast);
+}
+
+/// A snapshot is worth what it is the last of: its source may be read again, and another one restored.
+fn last_copies(ledger: &Ledger<'_>, forecast: &mut Forecast) {
+    let ready = |snapshot: &Value| snapshot.at(&["status", "readyToUse"]).is_true() && !snapshot.is_terminating();
+    let source = |snapshot: &Value| snapshot.at(&["spec", "source"]).clone();
+    for (key, net) in ledger.of(SNAPSHOTS) {
+        let goes = net.is_deletion() || net.begins_to_terminate();
+        let Some(gone) = net.before.filter(|old| ready(old) && goes) else { continue };
+        let mut others = ledger.after.list(SNAPSHOTS, Some(&key.namespace));
+        if !others.any(|(_, other)| ready(other) && source(other) == source(gone)) {
+            forecast.volumes_lost.sure.insert(reference(key, gone));
+        }
+    }
 }
 
 enum Fate {

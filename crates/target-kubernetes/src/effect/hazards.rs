@@ -37,7 +37,28 @@ pub(super) fn read(ledger: &Ledger<'_>, forecast: &mut Forecast) {
             }
         }
     }
+    members(ledger, forecast);
     stuck(ledger, forecast);
+}
+
+/// A claim that is a member's own: the member that comes next under its name begins with nothing.
+fn members(ledger: &Ledger<'_>, forecast: &mut Forecast) {
+    let gone = ledger.of("persistentvolumeclaims").filter(|(_, net)| net.is_deletion() || net.begins_to_terminate());
+    for (key, _) in gone {
+        for (own, set) in ledger.after.list("statefulsets.apps", Some(&key.namespace)) {
+            let wanted = set.at(&["spec", "replicas"]).as_int().unwrap_or(1);
+            let first = set.at(&["spec", "ordinals", "start"]).as_int().unwrap_or(0);
+            let kept = set.at(&["spec", "volumeClaimTemplates"]).items().iter().any(|template| {
+                let prefix = format!("{}-{}-", template.name(), own.name);
+                let number = key.name.strip_prefix(prefix.as_str()).and_then(|number| number.parse::<i64>().ok());
+                number.is_some_and(|number| (first..first + wanted).contains(&number))
+            });
+            if kept && !set.is_terminating() {
+                let because = format!("the member that {} belongs to would begin with nothing", key.name);
+                super::warn(forecast, HazardKind::DataLostLater, reference(own, set), because);
+            }
+        }
+    }
 }
 
 fn needed_kind(resource: &str) -> Option<Needed> {
