@@ -82,6 +82,8 @@ pub(crate) struct Policy {
     pub dip_seconds_max: Option<u64>,
     /// Objects that one action may touch.
     pub objects_max: Option<u64>,
+    /// Of a service's requests, in thousandths, so many may fail because of one action where its load is known.
+    pub errors_max_permille: Option<u16>,
     /// Objects that one action may delete.
     pub deleted_max: Option<u64>,
     /// Namespaces that one action may touch.
@@ -100,6 +102,8 @@ pub(crate) struct Policy {
     pub session_deleted_max: Option<u64>,
     /// Machines that one agent may take work from within the gate's window.
     pub session_nodes_max: Option<u64>,
+    /// Of all machines, in thousandths, so many that all agents together may take in a while.
+    pub session_nodes_max_permille: Option<u16>,
     /// Of a service's endpoints, in thousandths, so many are left of those it had before the agent's first action.
     pub session_floor_permille: Option<u16>,
 }
@@ -220,6 +224,8 @@ impl Config {
         set(&mut pack.signature.output_readable, &said.output_readable);
         set(&mut pack.session_budget.deleted_max, &said.session_deleted_max);
         set(&mut pack.session_budget.nodes_max, &said.session_nodes_max);
+        set(&mut pack.session_budget.nodes_max_permille, &said.session_nodes_max_permille);
+        set(&mut pack.error_budget.errors_max_permille, &said.errors_max_permille);
         set(&mut pack.session_budget.floor_permille, &said.session_floor_permille);
         pack.rules()
     }

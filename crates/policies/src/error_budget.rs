@@ -1,8 +1,11 @@
 //! No service may fail those who ask it.
 
-use model::{ActionPolicy, Decimal, Evidence, Finding, Load, Opinion, PolicyError};
+use std::collections::BTreeMap;
 
-use crate::about_effects;
+use model::{ActionPolicy, Decimal, Evidence, Finding, Load, Opinion, PolicyError};
+use serde_json::Value;
+
+use crate::{about_effects, limits};
 
 /// Holds what makes requests fail for a while, and denies what keeps them failing.
 ///
@@ -32,6 +35,10 @@ impl ActionPolicy for ErrorBudget {
 
     fn remedy(&self) -> &str {
         "Change fewer endpoints at a time, add capacity first, or wait for a quieter hour."
+    }
+
+    fn limits(&self) -> BTreeMap<String, Value> {
+        limits([("errors_max_permille", self.errors_max_permille.into())])
     }
 
     fn judge(&self, evidence: &Evidence<'_>) -> Result<Opinion, PolicyError> {
