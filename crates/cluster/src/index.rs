@@ -1,6 +1,6 @@
 //! What a cluster keeps at hand so that nobody has to look at everything.
 //!
-//! Knows: by what objects are asked for: owners, nodes, labels, selectors, claims; and how one write changes the answers.
+//! Knows: by what objects are asked for: owners, nodes, labels, selectors, claims, whom services call; and how one write changes the answers.
 //! Does not know: the objects themselves, or who asks.
 //!
 //! Every index is kept write by write and never made anew, and cloning all of them is O(1).
