@@ -258,6 +258,18 @@ mod tests {
     }
 
     #[test]
+    fn the_handbook_shows_the_defaults() {
+        let handbook = include_str!("../../../docs/operating.md");
+        let example = handbook.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+        let (shown, default) = (Config::parse(example).unwrap(), Config::default());
+        let limits = |config: &Config| config.policies().iter().flat_map(|rule| rule.limits()).collect::<Vec<_>>();
+        assert_eq!(limits(&shown), limits(&default));
+        assert_eq!((shown.listen, shown.hold), (default.listen, default.hold));
+        assert_eq!(shown.target.stale_after_seconds, default.target.stale_after_seconds);
+        assert_eq!(shown.target.request_timeout_seconds, default.target.request_timeout_seconds);
+    }
+
+    #[test]
     fn every_limit_of_a_rule_can_be_set_under_the_name_it_is_listed_with() {
         let limits = |config: &Config| -> Vec<_> { config.policies().iter().flat_map(|rule| rule.limits()).collect() };
         for (name, limit) in limits(&Config::default()) {

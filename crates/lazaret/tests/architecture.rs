@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("policies", &["model"]),
     ("cluster", &["cel", "load", "twin"]),
     ("gate", &["model"]),
-    ("target-kubernetes", &["model", "gate", "cluster", "cel", "load", "twin"]),
+    ("target-kubernetes", &["model", "gate", "cluster", "load", "twin"]),
     ("lazaret", &["model", "gate", "policies", "cluster", "cel", "load", "twin", "target-kubernetes"]),
 ];
 
