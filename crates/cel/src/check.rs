@@ -307,9 +307,11 @@ impl Checker<'_> {
 
     /// The result of the overloads that take these arguments: of all of them, if some argument may be anything.
     fn resolve(&mut self, at: usize, function: &str, member: bool, args: &[Type]) -> Type {
-        let Some(overloads) = library::overloads(function) else {
+        let seen = |overload: &&Overload| !overload.doubt || self.env.doubts();
+        let overloads: Vec<&Overload> = library::overloads(function).unwrap_or_default().iter().filter(seen).collect();
+        if overloads.is_empty() {
             return self.issue(at, format!("undeclared reference to '{function}' (in container '')"));
-        };
+        }
         let mut result: Option<Type> = None;
         for overload in overloads {
             if overload.member != member || overload.args.len() != args.len() {

@@ -23,6 +23,7 @@ use crate::value::Value;
 pub struct Env {
     variables: BTreeMap<Text, Type>,
     structs: BTreeMap<Text, Type>,
+    doubt: bool,
 }
 
 impl Env {
@@ -45,6 +46,17 @@ impl Env {
     pub fn with_struct(mut self, name: impl Into<Text>, ty: Type) -> Self {
         self.structs.insert(name.into(), ty);
         self
+    }
+
+    /// With numbers and lists that are not known for sure, and what may be asked of them.
+    #[must_use]
+    pub fn with_doubt(mut self) -> Self {
+        self.doubt = true;
+        self
+    }
+
+    pub(crate) fn doubts(&self) -> bool {
+        self.doubt
     }
 
     pub(crate) fn variable(&self, name: &str) -> Option<&Type> {

@@ -10,6 +10,8 @@ use std::fmt;
 pub enum Error {
     /// It went wrong, as this says.
     Failed(String),
+    /// It is not known what it comes to, for something in it is not. As errors are, this is hidden by what decides anyway.
+    Unknown(String),
     /// It cost more than it was allowed to.
     TooCostly,
 }
@@ -28,7 +30,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(message) => f.write_str(message),
+            Self::Failed(message) | Self::Unknown(message) => f.write_str(message),
             Self::TooCostly => f.write_str("operation cancelled: actual cost limit exceeded"),
         }
     }

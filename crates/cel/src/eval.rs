@@ -235,6 +235,18 @@ impl Eval<'_> {
                     }
                 }
             }
+            Value::Partial(list) => {
+                let sure = list.sure.iter().map(|item| (item, true));
+                let possible = list.possible.iter().map(|item| (item, false));
+                for (index, (item, sure)) in (0_i64..).zip(sure.chain(possible)) {
+                    let first = if fold.second.is_some() { Value::Int(index) } else { item.clone() };
+                    outcome.sure = sure;
+                    if self.turn(fold, &Value::Int(index), first, item.clone(), &mut outcome)? {
+                        break;
+                    }
+                }
+                outcome.unlisted = list.unlisted;
+            }
             _ => return Err(Error::no_overload()),
         }
         outcome.end()
@@ -280,6 +292,10 @@ struct Outcome {
     kind: FoldKind,
     failed: Option<Error>,
     decided: bool,
+    /// Whether what is looked at is in the list for sure.
+    sure: bool,
+    /// Whether the list may hold what nobody can name.
+    unlisted: bool,
     count: usize,
     list: Vec<Value>,
     map: BTreeMap<Key, Value>,
@@ -287,7 +303,16 @@ struct Outcome {
 
 impl Outcome {
     fn new(kind: FoldKind) -> Self {
-        Self { kind, failed: None, decided: false, count: 0, list: Vec::new(), map: BTreeMap::new() }
+        Self {
+            kind,
+            failed: None,
+            decided: false,
+            sure: true,
+            unlisted: false,
+            count: 0,
+            list: Vec::new(),
+            map: BTreeMap::new(),
+        }
     }
 
     fn take(&mut self, key: &Value, element: Value, body: Result<Value, Error>) -> Result<bool, Error> {
@@ -295,13 +320,17 @@ impl Outcome {
             FoldKind::All | FoldKind::Exists => {
                 let decides = self.kind == FoldKind::Exists;
                 match body {
-                    Ok(Value::Bool(truth)) if truth == decides => self.decided = true,
+                    Ok(Value::Bool(truth)) if truth == decides && self.sure => self.decided = true,
+                    Ok(Value::Bool(truth)) if truth == decides => {
+                        self.failed = self.failed.take().or_else(|| Some(unknown("is in the list")));
+                    }
                     Ok(Value::Bool(_)) => {}
                     Ok(_) => self.failed = self.failed.take().or(Some(Error::no_overload())),
                     Err(error) => self.failed = self.failed.take().or(Some(error)),
                 }
                 return Ok(self.decided);
             }
+            _ if !self.sure => return Err(unknown("is in the list")),
             FoldKind::ExistsOne => self.count += usize::from(truth(&body?)?),
             FoldKind::Filter => {
                 if truth(&body?)? {
@@ -333,13 +362,19 @@ impl Outcome {
             FoldKind::All | FoldKind::Exists => match (self.decided, self.failed) {
                 (true, _) => Value::Bool(self.kind == FoldKind::Exists),
                 (false, Some(error)) => return Err(error),
+                (false, None) if self.unlisted => return Err(unknown("else is in the list")),
                 (false, None) => Value::Bool(self.kind == FoldKind::All),
             },
+            _ if self.unlisted => return Err(unknown("else is in the list")),
             FoldKind::ExistsOne => Value::Bool(self.count == 1),
             FoldKind::Filter | FoldKind::Map => Value::List(self.list.into()),
             FoldKind::TransformMap | FoldKind::TransformMapEntry => Value::Map(Arc::new(self.map)),
         })
     }
+}
+
+fn unknown(what: &str) -> Error {
+    Error::Unknown(format!("it is not known what {what}"))
 }
 
 fn truth(value: &Value) -> Result<bool, Error> {

@@ -42,6 +42,7 @@ pub use env::{Env, Program, Variables};
 pub use error::{CompileError, Error, Issue};
 pub use estimate::{Sizes, Step};
 pub use library::authorizer::Authorizer;
+pub use library::doubt::{Bounds, Partial};
 pub use meter::{Meter, PER_CALL};
 pub use types::{Struct, Type};
 pub use value::{Key, Value};

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use crate::error::Error;
 use crate::library::authorizer::Permission;
 use crate::library::cidr::Cidr;
+use crate::library::doubt::{Bounds, Partial};
 use crate::library::format::Format;
 use crate::library::quantity::Quantity;
 use crate::library::semver::Semver;
@@ -64,6 +65,10 @@ pub enum Value {
     Format(Format),
     /// `authorizer`, and what is made of it step by step.
     Permission(Arc<Permission>),
+    /// A number that is not known for sure.
+    Range(Bounds),
+    /// A list of which not all is known.
+    Partial(Arc<Partial>),
 }
 
 /// What a map's entries are found by.
@@ -149,6 +154,8 @@ impl Value {
             Self::Semver(_) => "kubernetes.Semver",
             Self::Format(_) => "kubernetes.NamedFormat",
             Self::Permission(permission) => permission.type_name(),
+            Self::Range(_) => "range",
+            Self::Partial(_) => "list",
         }
     }
 
@@ -250,6 +257,9 @@ impl Value {
             (Self::Cidr(one), Self::Cidr(two)) => one == two,
             (Self::Semver(one), Self::Semver(two)) => one.compare(two).is_eq(),
             (Self::Format(one), Self::Format(two)) => one == two,
+            (Self::Range(_) | Self::Partial(_), _) | (_, Self::Range(_) | Self::Partial(_)) => {
+                return Err(Error::Unknown("what is not known for sure is compared as a part of something".to_owned()));
+            }
             _ => self.compare(other) == Some(Ordering::Equal),
         })
     }

@@ -16,6 +16,7 @@
 //! | `url`, `ip`, `cidr` | what is reached, and where |
 //! | `format` | names as Kubernetes wants them |
 //! | `authorizer` | who may do what |
+//! | `doubt` | what is not known for sure; only where it is asked for |
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -27,6 +28,7 @@ use crate::value::Value;
 
 pub mod authorizer;
 pub mod cidr;
+pub mod doubt;
 pub mod format;
 pub mod ip;
 mod lists;
@@ -60,6 +62,8 @@ pub(crate) struct Overload {
     pub(crate) result: Type,
     /// How many type parameters there are.
     pub(crate) params: usize,
+    /// Only where expressions may be about what is not known for sure.
+    pub(crate) doubt: bool,
     run: Run,
 }
 
@@ -82,6 +86,14 @@ static LIBRARY: LazyLock<BTreeMap<&'static str, Vec<Overload>>> = LazyLock::new(
     for (name, declared, run) in libraries.into_iter().flatten() {
         library.entry(name).or_default().extend(declared.split("; ").map(|one| declaration(one, *run)));
     }
+    for (name, declared, run) in doubt::FUNCTIONS {
+        let declared = declared.split("; ").map(|one| {
+            let whole = if one.contains("->") { one.to_owned() } else { format!("{one} -> {}", doubt::result(name)) };
+            Overload { doubt: true, ..declaration(&whole, *run) }
+        });
+        // First, for equality takes things of any one type.
+        library.entry(name).or_default().splice(0..0, declared);
+    }
     library
 });
 
@@ -95,11 +107,16 @@ pub(crate) fn call(context: &mut Context<'_>, name: &str, member: bool, args: &[
     let takes = |overload: &&Overload| {
         overload.member == member
             && overload.args.len() == args.len()
-            && overload.args.iter().zip(args).all(|(ty, arg)| arg.fits(ty))
+            && overload.args.iter().zip(args).all(|(ty, arg)| {
+                arg.fits(ty) || (overload.doubt && matches!((ty, arg), (Type::List(_), Value::Partial(_))))
+            })
     };
     match overloads(name).unwrap_or_default().iter().find(takes) {
         Some(overload) => (overload.run)(context, args),
-        None => Err(Error::no_overload()),
+        None => match (name, args) {
+            ("@in", [one, Value::Partial(list)]) => doubt::contains(context, one, list),
+            _ => Err(doubt::refused(name, args).unwrap_or_else(Error::no_overload)),
+        },
     }
 }
 
@@ -153,7 +170,7 @@ fn declaration(text: &str, run: Run) -> Overload {
         ty
     };
     let args: Vec<Type> = target.into_iter().chain(split(args)).map(&mut read).collect();
-    Overload { member: target.is_some(), args, result: read(result), params, run }
+    Overload { member: target.is_some(), args, result: read(result), params, doubt: false, run }
 }
 
 /// The parts between commas that stand in no parentheses.
@@ -206,6 +223,7 @@ fn named(text: &str) -> Type {
         "ip" => Type::Opaque("net.IP"),
         "cidr" => Type::Opaque("net.CIDR"),
         "format" => Type::Opaque("kubernetes.NamedFormat"),
+        "range" => Type::Opaque("range"),
         "authorizer" => Type::Opaque("kubernetes.authorization.Authorizer"),
         "path" => Type::Opaque("kubernetes.authorization.PathCheck"),
         "group" => Type::Opaque("kubernetes.authorization.GroupCheck"),
