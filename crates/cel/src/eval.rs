@@ -415,6 +415,7 @@ fn find(of: &Value, by: &Value) -> Result<Option<Value>, Error> {
             };
             usize::try_from(index).ok().and_then(|index| items.get(index)).cloned()
         }
+        Value::Partial(_) => return Err(unknown("stands where in the list")),
         _ => None,
     })
 }
