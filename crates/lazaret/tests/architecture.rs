@@ -14,7 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("load", &[]),
     ("model", &[]),
     ("twin", &[]),
-    ("policies", &["model"]),
+    ("policies", &["cel", "model"]),
     ("cluster", &["cel", "load", "twin"]),
     ("gate", &["model"]),
     ("target-kubernetes", &["model", "gate", "cluster", "load", "twin"]),

@@ -100,6 +100,13 @@ macro_rules! record {
             }
         }
 
+        impl $crate::schema::Described for $name {
+            fn schema() -> $crate::schema::Schema {
+                let fields = vec![$(($json, <$type as $crate::schema::Described>::schema()),)*];
+                $crate::schema::Schema::Record(stringify!($name), fields)
+            }
+        }
+
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let mut keys = $crate::record::Keys::deserialize(deserializer)?;

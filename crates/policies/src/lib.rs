@@ -20,6 +20,7 @@ mod protected;
 mod reach;
 mod session_budget;
 mod signature;
+mod site;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub use protected::Protected;
 pub use reach::Reach;
 pub use session_budget::SessionBudget;
 pub use signature::Signature;
+pub use site::{Excepted, Exception, Otherwise, Rule, RuleError, Scope, SiteRule};
 
 /// The built-in rules with their limits, which a site may set.
 #[derive(Debug, Clone, Default)]

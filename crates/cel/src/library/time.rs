@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 
 use super::{Context, Entry, mismatch};
 use crate::error::Error;
@@ -45,7 +45,8 @@ fn either(_: &Context<'_>, args: &[Value], unit: i64, get: fn(DateTime) -> i64) 
     }
 }
 
-/// `UTC`, or hours and minutes east of it: `+02:00`, `-08:00`, `02:00`.
+/// `UTC`, a name such as `Europe/Vienna`, or hours and minutes east of UTC: `+02:00`, `-08:00`, `02:00`. Names are looked
+/// up in the table that is built in, so that a machine's own cannot change what an expression comes to.
 fn read_zone(zone: &str) -> Result<TimeZone, Error> {
     if matches!(zone, "" | "UTC" | "Etc/UTC" | "GMT" | "Z") {
         return Ok(TimeZone::UTC);
@@ -62,7 +63,7 @@ fn read_zone(zone: &str) -> Result<TimeZone, Error> {
     };
     match offset() {
         Some(offset) => Ok(TimeZone::fixed(offset)),
-        None => Err(Error::new(format!("unknown time zone {zone}"))),
+        None => TimeZoneDatabase::bundled().get(zone).map_err(|_| Error::new(format!("unknown time zone {zone}"))),
     }
 }
 
