@@ -34,7 +34,7 @@ pub use permit::{Grant, Intent, Permit};
 pub use probe::{Point, Probe, Rule};
 pub use reconcile::resume;
 pub use refusal::Refusal;
-pub use story::{Archive, Doubt, Line, Story, Summary};
+pub use story::{Archive, Doubt, Line, Rejudged, Story, Summary};
 pub use target::{
     CommitError, Committed, DecodeError, Observation, Pending, Rehearsal, Sent, SimulateError, Stale, Stop, Target,
     Twin,

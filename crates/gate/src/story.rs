@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use model::{Action, Moment, Ruling};
+use model::{Action, ActionPolicy, Evidence, Judgement, Moment, Ruling, Tier, judge};
 use serde::Serialize;
 
 use crate::approvals::Held;
@@ -46,6 +46,23 @@ pub struct Summary {
     pub verdict: String,
     /// What became of it: `waiting`, `committed`, `in doubt`, ...; empty if nothing was to become of it.
     pub fate: String,
+}
+
+/// A case, and what other rules would have said of it.
+#[derive(Debug, Clone)]
+pub struct Rejudged {
+    /// Its id.
+    pub case: CaseId,
+    /// When it was judged.
+    pub at: Moment,
+    /// What was asked.
+    pub action: Action,
+    /// What was decided then: `allow`, `hold` or `deny`.
+    pub before: String,
+    /// The tier that decided then. Its effect is all that the journal has: below a simulation these are bounds.
+    pub tier: Tier,
+    /// What the other rules say of the same effect.
+    pub after: Judgement,
 }
 
 /// A case that was sent, and of which nobody knows whether it happened.
@@ -166,6 +183,36 @@ impl Archive {
         let open = self.state()?.open;
         let doubt = |open: Open| Some(Doubt { case: open.case, action: open.action, why: open.doubt? });
         Ok(open.into_values().filter_map(doubt).collect())
+    }
+
+    /// What these rules would have said of every case: of the effect that was foreseen then, with what had been spent
+    /// by then.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn judged_by(
+        &self,
+        policies: &[Box<dyn ActionPolicy>],
+        window_ms: u64,
+        each: &mut dyn FnMut(Rejudged),
+    ) -> Result<(), Break> {
+        let mut state = State::new(window_ms);
+        self.entries(&mut |seq, at, case, entry| {
+            if let (Some(case), Entry::Case(record)) = (case, entry) {
+                let (action, ruling) = (&record.action, &record.ruling);
+                let spent = state.ledger.spent(&action.agent, &action.target, at);
+                let evidence = Evidence { action, effect: &ruling.effect, tier: ruling.tier, spent: &spent, now: at };
+                each(Rejudged {
+                    case: case.clone(),
+                    at,
+                    action: action.clone(),
+                    before: ruling.verdict.clone(),
+                    tier: ruling.tier,
+                    after: judge(policies.iter().map(|policy| &**policy), &evidence),
+                });
+            }
+            state.apply(crate::journal::Head { seq, ..Default::default() }, at, case, entry, None);
+        })
     }
 
     fn state(&self) -> Result<State, Break> {

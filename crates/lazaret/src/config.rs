@@ -11,6 +11,11 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use target_kubernetes::sync;
 
+use crate::rules::Site;
+
+/// What an agent does counts towards its budgets for a day.
+pub(crate) const WINDOW_MS: u64 = 24 * 3_600_000;
+
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -106,6 +111,11 @@ pub(crate) struct Policy {
     pub session_nodes_max_permille: Option<u16>,
     /// Of a service's endpoints, in thousandths, so many are left of those it had before the agent's first action.
     pub session_floor_permille: Option<u16>,
+    /// The folder with the site's own rules.
+    pub rules: Option<PathBuf>,
+    /// What is in it.
+    #[serde(skip)]
+    pub site: Site,
 }
 
 impl Default for Config {
@@ -173,6 +183,11 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         config.data = folder.join(&config.data);
         config.target.kubeconfig = config.target.kubeconfig.map(|file| folder.join(file));
+        let wrong = |why| ConfigError::Wrong { path: path.to_owned(), why };
+        if let Some(rules) = &config.policy.rules {
+            config.policy.site = Site::read(&folder.join(rules)).map_err(wrong)?;
+        }
+        config.policies().map_err(|error| wrong(error.to_string()))?;
         Ok(config)
     }
 
@@ -202,9 +217,11 @@ impl Config {
         host.map(str::to_owned).into_iter().collect()
     }
 
-    /// The built-in rules with this configuration's limits.
-    #[must_use]
-    pub(crate) fn policies(&self) -> Vec<Box<dyn model::ActionPolicy>> {
+    /// The built-in rules with this configuration's limits, and the site's own.
+    ///
+    /// # Errors
+    /// When one of the site's own is wrong; of a configuration that was read, none is.
+    pub(crate) fn policies(&self) -> Result<Vec<Box<dyn model::ActionPolicy>>, policies::RuleError> {
         fn set<T, S: Clone + Into<T>>(limit: &mut T, said: &Option<S>) {
             if let Some(said) = said {
                 *limit = said.clone().into();
@@ -227,7 +244,7 @@ impl Config {
         set(&mut pack.session_budget.nodes_max_permille, &said.session_nodes_max_permille);
         set(&mut pack.error_budget.errors_max_permille, &said.errors_max_permille);
         set(&mut pack.session_budget.floor_permille, &said.session_floor_permille);
-        pack.rules()
+        said.site.over(pack.rules())
     }
 }
 
@@ -262,7 +279,8 @@ mod tests {
         let handbook = include_str!("../../../docs/operating.md");
         let example = handbook.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
         let (shown, default) = (Config::parse(example).unwrap(), Config::default());
-        let limits = |config: &Config| config.policies().iter().flat_map(|rule| rule.limits()).collect::<Vec<_>>();
+        let limits =
+            |config: &Config| config.policies().unwrap().iter().flat_map(|rule| rule.limits()).collect::<Vec<_>>();
         assert_eq!(limits(&shown), limits(&default));
         assert_eq!((shown.listen, shown.hold), (default.listen, default.hold));
         assert_eq!(shown.target.stale_after_seconds, default.target.stale_after_seconds);
@@ -271,7 +289,8 @@ mod tests {
 
     #[test]
     fn every_limit_of_a_rule_can_be_set_under_the_name_it_is_listed_with() {
-        let limits = |config: &Config| -> Vec<_> { config.policies().iter().flat_map(|rule| rule.limits()).collect() };
+        let limits =
+            |config: &Config| -> Vec<_> { config.policies().unwrap().iter().flat_map(|rule| rule.limits()).collect() };
         for (name, limit) in limits(&Config::default()) {
             let other = match limit {
                 serde_json::Value::Number(_) => serde_json::json!(77),

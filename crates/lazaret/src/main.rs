@@ -12,6 +12,7 @@ mod config;
 mod files;
 mod offline;
 mod probe;
+mod rules;
 mod serving;
 
 fn main() -> std::process::ExitCode {

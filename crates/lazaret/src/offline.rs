@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::Cluster;
-use gate::{Gate, Journal, Parts, Settings, TokioHost, Vault};
+use gate::{Case, Gate, Journal, Parts, Settings, TokioHost, Vault};
 use model::{ActionPolicy, AgentId, TargetName};
 use serde_json::{Value, json};
 use target_kubernetes::decode::{self, Asked};
@@ -18,10 +18,7 @@ use target_kubernetes::snapshot;
 use target_kubernetes::standalone::Standalone;
 
 use crate::cli::Failure;
-use crate::config::Config;
-
-/// Budgets are counted over all that one command does.
-const WINDOW_MS: u64 = 24 * 3_600_000;
+use crate::config::{Config, WINDOW_MS};
 
 /// A request that was recorded, as it came in.
 #[derive(Debug, Clone)]
@@ -62,8 +59,21 @@ impl Bench {
     /// A gate over the snapshot in these files, whose rules have the configuration's limits.
     pub(crate) fn open(files: &[PathBuf], seed: u64, config: Config) -> Result<Self, Failure> {
         let start = load(files, seed)?;
-        let gate = gate(start.clone(), config.policies())?;
+        let gate = gate(start.clone(), config.policies()?)?;
         Ok(Self { start, config, gate })
+    }
+
+    /// Leaves one rule alone in force, so that no other settles what it has not been asked about. Whether there is such a
+    /// rule.
+    ///
+    /// # Errors
+    /// As opening does.
+    pub(crate) fn alone(&mut self, rule: &str) -> Result<bool, Failure> {
+        let mut rules = self.config.policies()?;
+        rules.retain(|one| one.name() == rule);
+        let known = !rules.is_empty();
+        self.gate = gate(self.start.clone(), rules)?;
+        Ok(known)
     }
 
     /// The gate itself, for whoever sends requests through it.
@@ -74,7 +84,7 @@ impl Bench {
     /// Judges a recorded request: on the snapshot itself, or (`in_sequence`) on what those allowed before it left.
     pub(crate) async fn judge(&mut self, recorded: &Recorded, in_sequence: bool) -> Result<Value, Failure> {
         if !in_sequence {
-            self.gate = gate(self.start.clone(), self.config.policies())?;
+            self.gate = gate(self.start.clone(), self.config.policies()?)?;
         }
         let agent = AgentId::from(recorded.agent.as_str());
         let asked = match self.decode(recorded) {
@@ -92,6 +102,16 @@ impl Bench {
             let _ = gate::pass(&self.gate, &agent, asked).await;
         }
         Ok(serde_json::to_value(&ruling)?)
+    }
+
+    /// Judges one recorded request, and keeps everything that is thought of it.
+    ///
+    /// # Errors
+    /// When it cannot be decoded, or not be judged.
+    pub(crate) async fn examine(&mut self, recorded: &Recorded) -> Result<Case<Asked>, Failure> {
+        let asked = self.decode(recorded)?;
+        let agent = AgentId::from(recorded.agent.as_str());
+        gate::examine(&self.gate, &agent, asked).await.map_err(|refusal| refusal.text().into())
     }
 
     fn decode(&self, recorded: &Recorded) -> Result<Asked, String> {

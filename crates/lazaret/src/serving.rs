@@ -25,12 +25,9 @@ use target_kubernetes::tls::Authority;
 
 use crate::agents::{Agents, TokenError};
 use crate::cli::{Failure, wall_clock};
-use crate::config::{Config, Mode};
+use crate::config::{Config, Mode, WINDOW_MS};
 use crate::files::unusable;
 use crate::{admin, config};
-
-/// Budgets are counted over so long.
-const WINDOW_MS: u64 = 24 * 3_600_000;
 
 /// What the gate's own authority is called.
 const AUTHORITY: &str = "lazaret";
@@ -123,7 +120,7 @@ pub(crate) async fn start(config: &Config) -> Result<Serving, Failure> {
 
     let gate = Gate::new(Parts {
         target: Kubernetes::new(name, sync, mask).lingering(linger(config)),
-        policies: config.policies(),
+        policies: config.policies()?,
         journal,
         vault,
         host: Arc::new(TokioHost::current()?),

@@ -46,10 +46,10 @@ enum Each {
     Sequence,
 }
 
-/// One line of input.
+/// An action as it is written: one line of input.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+pub(crate) struct Line {
     #[serde(default)]
     id: String,
     #[serde(default = "kubernetes")]
@@ -96,7 +96,8 @@ impl Judge {
             if line.trim().is_empty() {
                 continue;
             }
-            let recorded = parse(&line).map_err(|error| format!("line {}: {error}", number + 1))?;
+            let recorded = serde_json::from_str(&line).map_err(|error| error.to_string()).and_then(recorded);
+            let recorded = recorded.map_err(|error| format!("line {}: {error}", number + 1))?;
             let verdict = bench.judge(&recorded, self.each == Each::Sequence).await?;
             worst = worst.max(match verdict.get("verdict").and_then(Value::as_str) {
                 Some("allow") => 0,
@@ -110,8 +111,11 @@ impl Judge {
     }
 }
 
-fn parse(line: &str) -> Result<Recorded, String> {
-    let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
+/// An action as it is written, as a request that could have come in.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn recorded(line: Line) -> Result<Recorded, String> {
     if line.target != "kubernetes" {
         return Err(format!("target {:?} is not known here; known: kubernetes", line.target));
     }

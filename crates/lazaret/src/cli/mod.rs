@@ -201,7 +201,7 @@ impl Command {
             Self::Snapshot(snapshot) => snapshot.run().await,
             Self::Twin(twin) => twin.run().await,
             Self::Journal(journal) => journal.run(),
-            Self::Policy(policy) => policy.run(),
+            Self::Policy(policy) => policy.run().await,
         }
     }
 }

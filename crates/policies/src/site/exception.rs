@@ -44,7 +44,7 @@ impl Excepted {
     ///
     /// # Errors
     /// When the expression of one is none.
-    pub fn new(rule: Box<dyn ActionPolicy>, exceptions: &[Exception]) -> Result<Box<dyn ActionPolicy>, RuleError> {
+    pub fn from(rule: Box<dyn ActionPolicy>, exceptions: &[Exception]) -> Result<Box<dyn ActionPolicy>, RuleError> {
         let mut from = Vec::new();
         for exception in exceptions.iter().filter(|exception| exception.rule == rule.name()) {
             let wrong = |why| RuleError { rule: exception.rule.clone(), part: "the exception's when", why };

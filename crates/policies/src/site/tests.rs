@@ -204,7 +204,7 @@ fn an_exception_ends_applies_only_where_it_surely_does_and_is_told() {
         exception.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
         vec![serde_json::from_value(exception).unwrap()]
     };
-    let floor = |rest| Excepted::new(Box::new(AvailabilityFloor::default()), &exceptions(rest)).unwrap();
+    let floor = |rest| Excepted::from(Box::new(AvailabilityFloor::default()), &exceptions(rest)).unwrap();
     let effect = service(3, Range::exact(0));
     let at = |rest, at, tier| say(&*floor(rest), &effect, tier, at);
     let before = "2026-11-24T12:00:00Z";
