@@ -15,6 +15,7 @@ pub mod labels;
 pub mod object;
 pub mod population;
 pub mod quantity;
+mod quota;
 pub mod scheduler;
 pub mod schema;
 pub mod snapshot;

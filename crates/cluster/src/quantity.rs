@@ -59,6 +59,12 @@ impl Quantity {
         self.milli.div_euclid(1000) + i128::from(self.milli.rem_euclid(1000) != 0)
     }
 
+    /// The next whole amount, or this if it is one.
+    #[must_use]
+    pub fn rounded_up(self) -> Self {
+        Self { milli: self.as_whole() * 1000, family: self.family }
+    }
+
     /// Whether this is nothing.
     #[must_use]
     pub fn is_zero(self) -> bool {

@@ -35,7 +35,14 @@ pub fn handle(cluster: &mut Cluster, call: &Call, user: &User) -> Result<Answer,
     };
     let heard = Heard::new(resource.deprecation.iter().map(ToString::to_string).collect::<Vec<_>>().into());
     let mut result = dispatch(cluster, &Request { resource, call, user, heard: heard.clone() });
-    warn(&mut result, &heard.take());
+    let mut told: Vec<String> = Vec::new();
+    for warning in heard.take() {
+        // Nobody is told the same twice.
+        if !told.contains(&warning) {
+            told.push(warning);
+        }
+    }
+    warn(&mut result, &told);
     if matches!(call.verb, Verb::Create | Verb::Update) {
         warn(&mut result, &call.faults);
     }
@@ -197,9 +204,7 @@ fn get(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, Status> {
 fn create(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
     let object = request.body(cluster)?;
     let made = registry::create(cluster, &request.resource.storage.resource, object, &request.writer())?;
-    let mut answer = request.show(cluster, 201, &made)?;
-    answer.warnings.extend(registry::warnings(cluster, &request.resource.storage.resource, &made, &request.writer()));
-    Ok(answer)
+    request.show(cluster, 201, &made)
 }
 
 /// PUT. What is not there is made where the kind allows it.

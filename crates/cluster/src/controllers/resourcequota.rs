@@ -1,16 +1,15 @@
 //! The resource quota controller: what a namespace uses of what it may.
 //!
-//! Knows: what each object counts for, and which quotas count it (`pkg/quota/v1/evaluator`).
-//! Does not know: who is refused for it; admission asks [`usage`] too.
-
-use std::collections::BTreeMap;
+//! Knows: when something may have been set free, and how a quota is counted anew.
+//! Does not know: what an object counts for (`quota` does), or who is refused for it.
 
 use crate::cluster::{Change, Cluster};
 use crate::controllers::client::Client;
 use crate::controllers::{Controller, Next};
 use crate::object::ObjectKey;
 use crate::quantity::Quantity;
-use crate::scheduler::request;
+use crate::quota::{self, concerns, counted, covers, is_counted, usage};
+use crate::scheduler::request::{Amounts, amounts};
 use crate::value::{Map, Text, Value};
 
 /// Keeps the status of quotas.
@@ -18,9 +17,6 @@ pub(crate) struct ResourceQuotas;
 
 const CLIENT: Client = Client::controller("resourcequota-controller");
 const QUOTAS: &str = "resourcequotas";
-
-/// What something counts for, by the names under which quotas limit it.
-pub(crate) type Usage = BTreeMap<Text, Quantity>;
 
 impl Controller for ResourceQuotas {
     fn name(&self) -> &'static str {
@@ -34,22 +30,27 @@ impl Controller for ResourceQuotas {
             if change.after.is_some() && part(&change.before) != part(&change.after) {
                 look(key.clone());
             }
-        } else if key.namespace.is_empty() || cluster.list(QUOTAS, Some(&key.namespace)).next().is_none() {
+        }
+        if key.namespace.is_empty() || !frees(cluster, change) {
             return;
         }
-        let count = |object: &Option<Value>| object.as_ref().map(|object| usage(key, object));
-        if count(&change.before) != count(&change.after) {
-            cluster.list(QUOTAS, Some(&key.namespace)).for_each(|(quota, _)| look(quota.clone()));
+        for (quota, limits) in cluster.list(QUOTAS, Some(&key.namespace)) {
+            if limits.at(&["status", "hard"]).entries().iter().any(|(name, _)| concerns(name, &key.resource)) {
+                look(quota.clone());
+            }
         }
     }
 
     fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
         let Some(quota) = cluster.get(key).cloned() else { return Next::Done };
         let hard = quota.at(&["spec", "hard"]).clone();
-        let used: Map = used(cluster, &key.namespace, &quota)
-            .into_iter()
-            .map(|(name, amount)| (name, Value::from(amount.to_string())))
-            .collect();
+        let used = used(cluster, &key.namespace, &quota);
+        let known = quota.at(&["status", "used"]);
+        if hard == *quota.at(&["status", "hard"]) && known.as_object().is_some() && amounts(known) == used {
+            return Next::Done;
+        }
+        let used: Value =
+            used.into_iter().map(|(name, amount)| (name, Value::from(amount.to_string()))).collect::<Map>().into();
         let _ = CLIENT.update_status(cluster, key, |quota| {
             quota.set(&["status", "hard"], hard);
             quota.set(&["status", "used"], used);
@@ -58,11 +59,51 @@ impl Controller for ResourceQuotas {
     }
 }
 
-/// What of a quota is used now: a figure for everything that it limits.
-pub(crate) fn used(cluster: &Cluster, namespace: &str, quota: &Value) -> Usage {
-    let limited = quota.at(&["spec", "hard"]).entries();
-    let mut used: Usage = limited.iter().map(|(name, _)| (name.clone(), Quantity::ZERO)).collect();
-    let mut resources: Vec<Text> = limited.iter().filter_map(|(name, _)| counted_resource(name)).collect();
+/// Whether a change may have set something free. What is used more, admission has charged already; and of changes of what
+/// is there only some are looked at.
+fn frees(cluster: &Cluster, change: &Change) -> bool {
+    let Some(before) = &change.before else { return false };
+    let Some(after) = &change.after else { return true };
+    match change.key.resource.as_str() {
+        "pods" => {
+            let (now, limited) = (cluster.now(), quota::is_limited_in_time);
+            let resources = |pod: &Value| -> Vec<Value> {
+                let lists =
+                    ["containerStatuses", "initContainerStatuses"].map(|list| pod.at(&["status", list]).items());
+                lists.into_iter().flatten().map(|status| status.at(&["resources"]).clone()).collect()
+            };
+            let ended = quota::is_charged(before, now) && !quota::is_charged(after, now);
+            ended || limited(before) != limited(after) || resources(before) != resources(after)
+        }
+        "services" => {
+            let kind = |service: &Value| match service.at(&["spec", "type"]).str_or_empty() {
+                "NodePort" => 1,
+                "LoadBalancer" => 2,
+                _ => 0,
+            };
+            kind(before) != kind(after)
+        }
+        "persistentvolumeclaims" => {
+            usage(&change.key, before, cluster.now()) != usage(&change.key, after, cluster.now())
+        }
+        _ => false,
+    }
+}
+
+/// What of a quota is used now: a figure for everything that it limits and that can be counted.
+fn used(cluster: &Cluster, namespace: &str, quota: &Value) -> Amounts {
+    let known = amounts(quota.at(&["status", "used"]));
+    let mut used = Amounts::new();
+    let mut resources: Vec<Text> = Vec::new();
+    for (name, _) in quota.at(&["spec", "hard"]).entries() {
+        let resource = counted(name);
+        if is_counted(&cluster.schema, &resource) && concerns(name, &resource) {
+            used.insert(name.clone(), Quantity::ZERO);
+            resources.push(resource);
+        } else if let Some(amount) = known.get(name) {
+            used.insert(name.clone(), *amount);
+        }
+    }
     resources.sort();
     resources.dedup();
     for resource in resources {
@@ -70,120 +111,14 @@ pub(crate) fn used(cluster: &Cluster, namespace: &str, quota: &Value) -> Usage {
             if !covers(quota, key, object) {
                 continue;
             }
-            for (name, amount) in usage(key, object) {
-                if let Some(sum) = used.get_mut(&name) {
+            for (name, amount) in usage(key, object, cluster.now()) {
+                if let Some(sum) = used.get_mut(&name).filter(|_| concerns(&name, &resource)) {
                     *sum += amount;
                 }
             }
         }
     }
     used
-}
-
-/// Which objects a limit of that name counts.
-fn counted_resource(name: &str) -> Option<Text> {
-    if let Some(resource) = name.strip_prefix("count/") {
-        return Some(Text::from(resource));
-    }
-    if name == "requests.storage" || name.contains(".storageclass.storage.k8s.io/") {
-        return Some(Text::from("persistentvolumeclaims"));
-    }
-    match name {
-        "services.loadbalancers" | "services.nodeports" => Some(Text::from("services")),
-        "configmaps"
-        | "secrets"
-        | "services"
-        | "replicationcontrollers"
-        | "resourcequotas"
-        | "persistentvolumeclaims" => Some(Text::from(name)),
-        _ => Some(Text::from("pods")),
-    }
-}
-
-/// What an object counts for, in every quota that covers it.
-pub(crate) fn usage(key: &ObjectKey, object: &Value) -> Usage {
-    let one = Quantity::whole(1);
-    let mut usage = Usage::from([(arcstr::format!("count/{}", key.resource), one)]);
-    match key.resource.as_str() {
-        "pods" => of_pod(object, &mut usage),
-        "services" => {
-            usage.insert(Text::from("services"), one);
-            let ports = i64::try_from(object.at(&["spec", "ports"]).items().len()).unwrap_or(0);
-            let kind = object.at(&["spec", "type"]).str_or_empty();
-            if kind == "LoadBalancer" {
-                usage.insert(Text::from("services.loadbalancers"), one);
-            }
-            let with_ports = kind == "NodePort"
-                || (kind == "LoadBalancer"
-                    && object.at(&["spec", "allocateLoadBalancerNodePorts"]).as_bool() != Some(false));
-            if with_ports {
-                usage.insert(Text::from("services.nodeports"), Quantity::whole(ports));
-            }
-        }
-        "persistentvolumeclaims" => {
-            let asked = Quantity::or_zero(object.at(&["spec", "resources", "requests", "storage"]));
-            usage.insert(Text::from("persistentvolumeclaims"), one);
-            usage.insert(Text::from("requests.storage"), asked);
-            if let Some(class) = object.at(&["spec", "storageClassName"]).as_str().filter(|class| !class.is_empty()) {
-                let of_class = |what: &str| arcstr::format!("{class}.storageclass.storage.k8s.io/{what}");
-                usage.insert(of_class("persistentvolumeclaims"), one);
-                usage.insert(of_class("requests.storage"), asked);
-            }
-        }
-        "configmaps" | "secrets" | "replicationcontrollers" | QUOTAS => {
-            usage.insert(key.resource.clone(), one);
-        }
-        _ => {}
-    }
-    usage
-}
-
-/// A pod that has ended counts as an object only.
-fn of_pod(pod: &Value, usage: &mut Usage) {
-    if !request::is_live(pod) {
-        return;
-    }
-    usage.insert(Text::from("pods"), Quantity::whole(1));
-    for (which, plain) in [("requests", true), ("limits", false)] {
-        for (name, amount) in request::of_pod(pod, which) {
-            usage.insert(arcstr::format!("{which}.{name}"), amount);
-            if plain && matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") {
-                usage.insert(name, amount);
-            }
-        }
-    }
-}
-
-/// Whether a quota's scopes cover an object. Without scopes it covers everything; with them, pods only.
-pub(crate) fn covers(quota: &Value, key: &ObjectKey, object: &Value) -> bool {
-    let named = quota.at(&["spec", "scopes"]).items().iter().map(|scope| (scope.str_or_empty(), "Exists", &[][..]));
-    let stated = quota.at(&["spec", "scopeSelector", "matchExpressions"]).items().iter().map(|expression| {
-        let operator = expression.at(&["operator"]).str_or_empty();
-        (expression.at(&["scopeName"]).str_or_empty(), operator, expression.at(&["values"]).items())
-    });
-    named.chain(stated).all(|(scope, operator, values)| key.is("pods") && in_scope(object, scope, operator, values))
-}
-
-fn in_scope(pod: &Value, scope: &str, operator: &str, values: &[Value]) -> bool {
-    let spec = pod.at(&["spec"]);
-    let best_effort = pod.at(&["status", "qosClass"]) == "BestEffort";
-    match scope {
-        "BestEffort" => best_effort,
-        "NotBestEffort" => !best_effort,
-        "Terminating" => !spec.at(&["activeDeadlineSeconds"]).is_null(),
-        "NotTerminating" => spec.at(&["activeDeadlineSeconds"]).is_null(),
-        "PriorityClass" => {
-            let class = spec.at(&["priorityClassName"]);
-            match operator {
-                "In" => values.contains(class),
-                "NotIn" => !values.contains(class),
-                "DoesNotExist" => class.is_empty(),
-                _ => !class.is_empty(),
-            }
-        }
-        "CrossNamespacePodAffinity" => spec.at(&["affinity"]).to_json().contains("\"namespace"),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

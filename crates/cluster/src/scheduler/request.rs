@@ -40,7 +40,7 @@ pub fn of_pod(pod: &Value, which: &str) -> Amounts {
 }
 
 /// The same where something else says what each container counts for.
-pub(super) fn sum(pod: &Value, which: &str, of: impl Fn(&Value) -> Amounts) -> Amounts {
+pub(crate) fn sum(pod: &Value, which: &str, of: impl Fn(&Value) -> Amounts) -> Amounts {
     let spec = pod.at(&["spec"]);
     let mut total = Amounts::new();
     for container in spec.at(&["containers"]).items() {

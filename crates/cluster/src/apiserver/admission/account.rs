@@ -51,9 +51,113 @@ fn mirrored(write: Write<'_>, pod: &Value) -> Result<(), Status> {
     if !pod.at(&["spec", "serviceAccountName"]).is_empty() {
         return Err(write.forbidden("a mirror pod may not reference service accounts"));
     }
-    let secret = pod.at(&["spec", "volumes"]).items().iter().any(|volume| volume.get("secret").is_some());
-    if secret {
+    if references_secrets(pod) {
         return Err(write.forbidden("a mirror pod may not reference secrets"));
+    }
+    let sources = pod.at(&["spec", "volumes"]).items().iter().flat_map(|it| it.at(&["projected", "sources"]).items());
+    if sources.into_iter().any(|source| source.get("serviceAccountToken").is_some()) {
+        return Err(write.forbidden("a mirror pod may not use ServiceAccountToken volume projections"));
+    }
+    Ok(())
+}
+
+/// Lists of containers, and what one of each is called.
+const CONTAINERS: &[(&str, &str)] = &[
+    ("initContainers", "init container"),
+    ("containers", "container"),
+    ("ephemeralContainers", "ephemeral container"),
+];
+
+/// Whether anything of a pod comes from a secret.
+fn references_secrets(pod: &Value) -> bool {
+    // Where volumes of several kinds name theirs.
+    const PLACES: &[&[&str]] = &[
+        &["secret", "secretName"],
+        &["azureFile", "secretName"],
+        &["csi", "nodePublishSecretRef", "name"],
+        &["cephfs", "secretRef", "name"],
+        &["cinder", "secretRef", "name"],
+        &["flexVolume", "secretRef", "name"],
+        &["iscsi", "secretRef", "name"],
+        &["rbd", "secretRef", "name"],
+        &["scaleIO", "secretRef", "name"],
+        &["storageos", "secretRef", "name"],
+    ];
+    let spec = pod.at(&["spec"]);
+    let named = |value: &Value| !value.str_or_empty().is_empty();
+    let in_volume = |volume: &Value| {
+        let projected = volume.at(&["projected", "sources"]).items();
+        PLACES.iter().any(|place| named(volume.at(place)))
+            || projected.iter().any(|source| named(source.at(&["secret", "name"])))
+    };
+    let in_container = |container: &Value| from_secrets(container).next().is_some();
+    spec.at(&["imagePullSecrets"]).items().iter().any(|secret| named(secret.at(&["name"])))
+        || CONTAINERS.iter().any(|(list, _)| spec.at(&[list]).items().iter().any(in_container))
+        || spec.at(&["volumes"]).items().iter().any(in_volume)
+}
+
+/// The secrets that a container's environment comes from, each with where that is said.
+fn from_secrets(container: &Value) -> impl Iterator<Item = (String, &str)> {
+    let variables = container.at(&["env"]).items().iter().filter_map(|variable| {
+        let secret = variable.find(&["valueFrom", "secretKeyRef"])?;
+        let place = format!("envVar {}", variable.at(&["name"]).str_or_empty());
+        Some((place, secret.at(&["name"]).str_or_empty()))
+    });
+    let whole =
+        container.at(&["envFrom"]).items().iter().filter_map(|source| {
+            Some(("envFrom".to_owned(), source.find(&["secretRef"])?.at(&["name"]).str_or_empty()))
+        });
+    variables.chain(whole)
+}
+
+/// Refuses secrets that the account does not list, if the account says that it lists all.
+pub(super) fn check(cluster: &Cluster, write: Write<'_>, pod: &Value) -> Result<(), Status> {
+    let ephemeral = write.writer.subresource == "ephemeralcontainers";
+    if !(write.is_create() || ephemeral) || pod.annotation(MIRROR).is_some() {
+        return Ok(());
+    }
+    let name = pod.at(&["spec", "serviceAccountName"]).str_or_empty();
+    let Some(account) = cluster.get(&write.key.beside("serviceaccounts", name)) else { return Ok(()) };
+    let enforced = account.annotation("kubernetes.io/enforce-mountable-secrets");
+    if !enforced.is_some_and(|text| matches!(text, "1" | "t" | "T" | "true" | "TRUE" | "True")) {
+        return Ok(());
+    }
+    let lists = |field: &str, name: &str| account.at(&[field]).items().iter().any(|it| it.at(&["name"]) == name);
+    let spec = pod.at(&["spec"]);
+    let unlisted = |what: &str, secret: &str| {
+        let why = format!(
+            "{what} secret.secretName=\"{secret}\" is not allowed because service account {name} does not reference \
+             that secret"
+        );
+        Err(write.forbidden(&why))
+    };
+    if !ephemeral {
+        for secret in spec.at(&["volumes"]).items().iter().filter_map(|volume| volume.find(&["secret"])) {
+            let secret = secret.at(&["secretName"]).str_or_empty();
+            if !lists("secrets", secret) {
+                // This one says nothing of where.
+                return unlisted("volume with", secret);
+            }
+        }
+    }
+    for (list, what) in CONTAINERS.iter().filter(|(list, _)| (*list == "ephemeralContainers") == ephemeral) {
+        for container in spec.at(&[list]).items() {
+            let found = from_secrets(container).find(|(_, secret)| !lists("secrets", secret));
+            if let Some((place, secret)) = found {
+                let container = container.at(&["name"]).str_or_empty();
+                return unlisted(&format!("{what} {container} with {place} referencing"), secret);
+            }
+        }
+    }
+    let pulled = if ephemeral { &[] } else { spec.at(&["imagePullSecrets"]).items() };
+    for (at, secret) in pulled.iter().enumerate() {
+        let secret = secret.at(&["name"]).str_or_empty();
+        if !lists("imagePullSecrets", secret) {
+            return Err(write.forbidden(&format!(
+                "imagePullSecrets[{at}].name=\"{secret}\" is not allowed because service account {name} does not \
+                 reference that imagePullSecret"
+            )));
+        }
     }
     Ok(())
 }

@@ -61,8 +61,9 @@ fn give(container: &mut Value, kind: &str, range: &Value, field: &str) -> Vec<St
 /// Refuses what is out of range.
 pub(super) fn check(cluster: &Cluster, write: Write<'_>, object: &Value) -> Result<(), Status> {
     let claim = write.key.is("persistentvolumeclaims");
-    let new_pod = write.key.is("pods") && write.is_create();
-    if !claim && !new_pod {
+    // What a pod's containers ask for only changes when it is resized.
+    let pod = write.key.is("pods") && (write.is_create() || write.writer.subresource == "resize");
+    if !(claim || pod) || write.old.is_some_and(Value::is_terminating) {
         return Ok(());
     }
     for range in ranges(cluster, write) {

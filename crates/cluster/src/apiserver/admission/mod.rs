@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `limits` | LimitRanger |
 //! | `account` | ServiceAccount |
+//! | `certificates` | CertificateApproval, CertificateSigning, CertificateSubjectRestriction, ClusterTrustBundleAttest |
 //! | `security` | PodSecurity |
 //! | `priority` | Priority, RuntimeClass, DefaultTolerationSeconds: what a pod is given from classes |
 //! | `storage` | DefaultStorageClass, StorageObjectInUseProtection, PersistentVolumeClaimResize, DefaultIngressClass |
@@ -20,6 +21,7 @@
 
 mod account;
 mod addresses;
+mod certificates;
 mod limits;
 mod priority;
 mod quota;
@@ -54,6 +56,11 @@ impl Write<'_> {
     /// The same as policies see it.
     fn attempt<'b>(&'b self, object: Option<&'b Value>) -> policy::Attempt<'b> {
         policy::Attempt { writer: self.writer, key: self.key, object, old: self.old }
+    }
+
+    /// Tells the writer of something that does not keep it from writing.
+    fn warn(&self, warning: String) {
+        self.writer.heard.borrow_mut().push(warning);
     }
 
     /// The refusal of a plugin, in the words of all of them.
@@ -114,8 +121,10 @@ fn fill(cluster: &mut Cluster, write: Write<'_>, object: &mut Value) -> Result<(
 
 /// `plugin/pkg/admission/nodetaint`: nobody has seen a new node ready.
 fn taint(node: &mut Value) {
-    let taint = doc!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
-    if !node.at(&["spec", "taints"]).items().contains(&taint) {
+    const KEY: &str = "node.kubernetes.io/not-ready";
+    let same = |taint: &Value| taint.at(&["key"]) == KEY && taint.at(&["effect"]) == "NoSchedule";
+    if !node.at(&["spec", "taints"]).items().iter().any(same) {
+        let taint = doc!({"key": (KEY), "effect": "NoSchedule"});
         node.make(&["spec", "taints"]).array().push(taint);
     }
 }
@@ -127,11 +136,15 @@ fn taint(node: &mut Value) {
 pub(super) fn validate(cluster: &mut Cluster, write: Write<'_>, object: &Value) -> Result<(), Status> {
     limits::check(cluster, write, object)?;
     if write.key.is("pods") {
-        security::check(cluster, write, object)?;
-        priority::check_overhead(cluster, write, object)?;
+        account::check(cluster, write, object)?;
     }
+    security::check(cluster, write, object)?;
     priority::check_class(cluster, write, object)?;
     storage::check_resize(cluster, write, object)?;
+    if write.key.is("pods") {
+        priority::check_overhead(cluster, write, object)?;
+    }
+    certificates::check(cluster, write, object)?;
     policy::validate(cluster, &write.attempt(Some(object)))?;
     quota::charge(cluster, write, object)
 }
@@ -145,7 +158,9 @@ pub(super) fn validate_status(cluster: &Cluster, write: Write<'_>, object: &Valu
     if writer.subresource.is_empty() {
         writer.subresource = "status".into();
     }
-    policy::validate(cluster, &Write { writer: &writer, ..write }.attempt(Some(object)))
+    let write = Write { writer: &writer, ..write };
+    certificates::check(cluster, write, object)?;
+    policy::validate(cluster, &write.attempt(Some(object)))
 }
 
 /// Refuses what is made below an object, such as an eviction, and breaks a rule of the cluster.
@@ -162,11 +177,6 @@ pub(super) fn validate_below(cluster: &Cluster, key: &ObjectKey, made: &Value, w
 /// What the first policy that refuses says.
 pub(super) fn validate_delete(cluster: &Cluster, write: Write<'_>) -> Result<(), Status> {
     policy::validate(cluster, &write.attempt(None))
-}
-
-/// What a client should be told though it is not refused.
-pub(super) fn warnings(cluster: &Cluster, write: Write<'_>, object: &Value) -> Vec<String> {
-    security::warning(cluster, write, object).into_iter().collect()
 }
 
 /// Refuses to let go of what the cluster cannot be without.

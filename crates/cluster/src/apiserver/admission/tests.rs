@@ -1,6 +1,6 @@
 //! Each case: what is in the namespace, a pod, and what is said of it.
 
-use super::{Write, delete, mutate, validate, warnings};
+use super::{Write, delete, mutate, validate};
 use crate::apiserver::registry::{self, Writer};
 use crate::cluster::Cluster;
 use crate::doc;
@@ -166,12 +166,117 @@ fn a_namespace_enforces_or_warns_of_a_standard() {
         namespace.set(&["metadata", "labels", "pod-security.kubernetes.io/warn"], "baseline");
     });
     let key = ObjectKey::new("deployments.apps", "shop", "web");
-    let write = Write { key: &key, old: None, writer: &Writer::component("tester", "test") };
+    let writer = Writer::component("tester", "test");
+    let write = Write { key: &key, old: None, writer: &writer };
     let deployment = doc!({"spec": {"template": {"spec": {"hostPID": true}}}});
+    validate(&mut cluster, write, &deployment).expect("a workload is only warned of");
+    assert_eq!(writer.heard.take(), [r#"would violate PodSecurity "baseline:latest": host namespaces (hostPID=true)"#]);
+}
+
+fn in_namespace(cluster: &mut Cluster, labels: Value) {
+    let key = ObjectKey::new("namespaces", "", "shop");
+    let mut namespace = cluster.get(&key).expect("it is there").clone();
+    namespace.set(&["metadata", "labels"], labels);
+    cluster.write(&key, Some(namespace));
+}
+
+#[test]
+fn a_standard_is_what_it_was_in_the_version_that_the_namespace_names() {
+    let bad_probe = doc!([{"name": "app", "image": "i", "livenessProbe": {"tcpSocket": {"host": "h", "port": 1}}}]);
+    let sysctl = doc!({"sysctls": [{"name": "net.ipv4.tcp_rmem", "value": "1"}]});
+    let cases = [
+        ("baseline", "v1.33", doc!({"containers": (&bad_probe)}), ""),
+        (
+            "baseline",
+            "v1.34",
+            doc!({"containers": (&bad_probe)}),
+            r#"probe or lifecycle host (container "app" uses probe or lifecycle host "h")"#,
+        ),
+        ("baseline", "v1.31", doc!({"securityContext": (&sysctl)}), "forbidden sysctls (net.ipv4.tcp_rmem)"),
+        ("baseline", "latest", doc!({"securityContext": (&sysctl)}), ""),
+        (
+            "restricted",
+            "v1.7",
+            doc!({}),
+            r#"runAsNonRoot != true (pod or container "app" must set securityContext.runAsNonRoot=true)"#,
+        ),
+        ("restricted", "v1.99", doc!({"hostUsers": false, "os": {"name": "windows"}}), ""),
+    ];
+    for (level, version, spec, want) in cases {
+        let mut cluster = testing::cluster(&[]);
+        in_namespace(
+            &mut cluster,
+            doc!({"pod-security.kubernetes.io/enforce": (level), "pod-security.kubernetes.io/enforce-version": (version)}),
+        );
+        let found = make(&mut cluster, "pods", pod(spec.clone())).map(|_| ());
+        let wanted = match want {
+            "" => Ok(()),
+            why => Err(format!("pods \"a\" is forbidden: violates PodSecurity \"{level}:{version}\": {why}")),
+        };
+        assert_eq!(found, wanted, "{level} {version} {}", spec.to_json());
+    }
+}
+
+#[test]
+fn whoever_enforces_a_stricter_standard_is_told_of_the_pods_that_break_it() {
+    let mut cluster = testing::cluster(&[]);
+    for name in ["b", "a", "c"] {
+        let mut bad = pod(doc!({"hostNetwork": true}));
+        bad.set(&["metadata", "name"], name);
+        make(&mut cluster, "pods", bad).expect("nothing is enforced yet");
+    }
+    let key = ObjectKey::new("namespaces", "", "shop");
+    let old = cluster.get(&key).expect("it is there").clone();
+    let told = |cluster: &mut Cluster, labels: Value| {
+        let writer = Writer::component("tester", "test");
+        let mut new = old.clone();
+        new.set(&["metadata", "labels"], labels);
+        let result = validate(cluster, Write { key: &key, old: Some(&old), writer: &writer }, &new);
+        result.map(|()| writer.heard.take()).map_err(|status| status.message)
+    };
     assert_eq!(
-        warnings(&cluster, write, &deployment),
-        [r#"would violate PodSecurity "baseline:latest": host namespaces (hostPID=true)"#]
+        told(&mut cluster, doc!({"pod-security.kubernetes.io/enforce": "baseline"})).expect("it passes"),
+        [
+            r#"existing pods in namespace "shop" violate the new PodSecurity enforce level "baseline:latest""#,
+            "a (and 2 other pods): host namespaces",
+        ]
     );
+    let labels = doc!({"pod-security.kubernetes.io/enforce": "z", "pod-security.kubernetes.io/enforce-version": "q"});
+    assert_eq!(
+        told(&mut cluster, labels).expect_err("these are no standards"),
+        "Namespace \"shop\" is invalid: [metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: \"z\": must be \
+         one of privileged, baseline, restricted, metadata.labels[pod-security.kubernetes.io/enforce-version]: Invalid \
+         value: \"q\": must be \"latest\" or \"v1.x\"]"
+    );
+}
+
+#[test]
+fn an_account_that_lists_its_secrets_gives_no_others() {
+    let mut cluster = testing::cluster(&[]);
+    let account = doc!({
+        "metadata": {"name": "strict", "namespace": "shop", "annotations": {"kubernetes.io/enforce-mountable-secrets": "true"}},
+        "secrets": [{"name": "listed"}],
+    });
+    have(&mut cluster, "serviceaccounts", account);
+    let of = |secret: &str| doc!([{"name": "v", "secret": {"secretName": (secret)}}]);
+    let env = doc!([{"name": "app", "image": "i", "env": [
+        {"name": "X", "valueFrom": {"secretKeyRef": {"name": "other", "key": "k"}}},
+    ]}]);
+    let cases = [
+        (doc!({"volumes": (of("listed"))}), None),
+        (doc!({"volumes": (of("other"))}), Some("volume with secret.secretName=\"other\"")),
+        (doc!({"containers": (env)}), Some("container app with envVar X referencing secret.secretName=\"other\"")),
+    ];
+    for (mut spec, want) in cases {
+        spec.set(&["serviceAccountName"], "strict");
+        let refused = make(&mut cluster, "pods", pod(spec)).err();
+        let wanted = want.map(|what| {
+            let why = "is not allowed because service account strict does not reference that secret";
+            format!("pods \"a\" is forbidden: {what} {why}")
+        });
+        assert_eq!(refused, wanted);
+        cluster.write(&ObjectKey::new("pods", "shop", "a"), None);
+    }
 }
 
 #[test]

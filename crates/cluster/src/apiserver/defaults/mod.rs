@@ -8,6 +8,7 @@
 //! depends on other fields, a rule in code. Filling in an object walks only the places that its table names, and copies
 //! nothing where nothing is missing, so that defaulting what is complete costs no memory.
 
+mod apparmor;
 mod autoscaler;
 mod kinds;
 mod pod;
@@ -17,8 +18,9 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub(super) use apparmor::from_annotations;
 pub(super) use prepare::{prepare_create, prepare_update};
-pub(super) use quality::quality;
+pub(crate) use quality::quality;
 pub(super) use service::{needs_address, needs_health_port, needs_node_ports};
 
 use crate::value::Value;

@@ -8,7 +8,7 @@ use crate::value::Value;
 
 /// `Guaranteed` if every container may have exactly what it asks for, `BestEffort` if none asks, else `Burstable`.
 #[must_use]
-pub(in crate::apiserver) fn quality(pod: &Value) -> &'static str {
+pub(crate) fn quality(pod: &Value) -> &'static str {
     let spec = pod.at(&["spec"]);
     let whole = spec.at(&["resources"]);
     let parts: Vec<&Value> = if whole.is_empty() {

@@ -99,9 +99,10 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     let known = cluster.schema.stored(resource).cloned();
     let strategy = Strategy::of(resource, known.as_deref());
     let group = split(resource).1;
+    let unnamed = ObjectKey::new(resource, object.namespace(), asked_name(&object));
+    in_living_namespace(cluster, &unnamed)?;
     name(cluster, resource, &mut object);
-    let key = ObjectKey::new(resource, object.namespace(), object.name());
-    in_living_namespace(cluster, &key)?;
+    let key = key_of(resource, &object);
     auth::check_escalation(cluster, &key, &object, None, &writer.user)?;
 
     let version = object.resource_version().to_owned();
@@ -128,9 +129,13 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
         custom::fill(schema, &mut object);
     }
     own(cluster, resource, Part::Main, writer, None, &mut object);
+    // Names are made when all that changes an object has seen it.
+    admission::mutate(cluster, admission::Write { key: &unnamed, old: None, writer }, &mut object)?;
     let write = admission::Write { key: &key, old: None, writer };
-    admission::mutate(cluster, write, &mut object)?;
     defaults::prepare_create(resource, &mut object);
+    if resource == "pods" {
+        writer.heard.borrow_mut().extend(defaults::from_annotations(&mut object));
+    }
     if resource == definitions::RESOURCE {
         definitions::first_status(&mut object);
     }
@@ -146,14 +151,15 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     if !causes.is_empty() {
         return Err(Status::invalid(group, object.kind(), &key.name, &causes));
     }
+    writer.heard.borrow_mut().extend(validation::warnings(&key, &object));
     let names_a_version = version.parse::<u64>().is_ok_and(|version| version != 0);
     if names_a_version && !writer.dry_run && !writer.applied {
         // The storage says this, so it is said as its own error, and only when something is to be stored. What is
         // applied goes another way into it.
         return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
-    if cluster.get(&key).is_some() {
-        return Err(Status::already_exists(resource, &key.name));
+    if let Some(there) = cluster.get(&key) {
+        return Err(already_there(&key, there));
     }
     admission::validate(cluster, write, &object)?;
     Ok(store(cluster, &key, object, writer))
@@ -174,13 +180,19 @@ fn ask_as(user: &crate::apiserver::User, request: &mut Value) {
     }
 }
 
-/// What a client that made an object should be told of it.
-#[must_use]
-pub fn warnings(cluster: &Cluster, resource: &str, made: &Value, writer: &Writer) -> Vec<String> {
-    let key = key_of(resource, made);
-    let mut warnings = validation::warnings(&key, made);
-    warnings.extend(admission::warnings(cluster, admission::Write { key: &key, old: None, writer }, made));
-    warnings
+/// What is said of an object before it has a name: the beginning of the one that is made for it.
+fn asked_name(object: &Value) -> &str {
+    let prefix = object.at(&["metadata", "generateName"]).str_or_empty();
+    [object.name(), prefix].into_iter().find(|name| !name.is_empty()).unwrap_or("Unknown")
+}
+
+/// The name is taken, if only for as long as what has it is going.
+fn already_there(key: &ObjectKey, there: &Value) -> Status {
+    let mut status = Status::already_exists(&key.resource, &key.name);
+    if there.is_terminating() {
+        status.message = format!("object is being deleted: {}", status.message);
+    }
+    status
 }
 
 /// Gives an object that asks for it a name that is not taken.

@@ -1,100 +1,87 @@
-//! `PodSecurity`: the Pod Security Standards that a namespace enforces, or warns of.
+//! What the Pod Security Standards check of a pod, in the words of `k8s.io/pod-security-admission/policy`.
 //!
-//! Knows: the checks of the levels baseline and restricted, in the words of `k8s.io/pod-security-admission/policy`.
-//! Does not know: the older versions of the standards; a version only shows in the message.
+//! Knows: which checks the levels have, and what each meant in which version of the standards.
+//! Does not know: namespaces, or what comes of a fault.
 
-use super::Write;
-use crate::apiserver::Status;
-use crate::cluster::Cluster;
-use crate::object::ObjectKey;
+use super::{Level, Standard};
 use crate::value::Value;
 
 /// What a check found: in short, and where.
-struct Fault {
-    reason: String,
-    detail: String,
+pub(super) struct Fault {
+    pub(super) reason: String,
+    pub(super) detail: String,
 }
 
 fn fault(reason: &str, detail: impl Into<String>) -> Option<Fault> {
     Some(Fault { reason: reason.to_owned(), detail: detail.into() })
 }
 
-/// A check of a pod, in the order of its identifier.
+/// A check of a pod.
 type Check = fn(&Pod<'_>) -> Option<Fault>;
 
-/// What both levels check.
-const COMMON: &[Check] = &[
-    app_armor,
-    capabilities,
-    host_namespaces,
-    host_path,
-    host_ports,
-    privileged,
-    proc_mount,
-    se_linux,
-    seccomp,
-    sysctls,
-    host_process,
+/// A check, from which minor version on, and until it is replaced.
+struct Versioned {
+    level: Level,
+    since: u32,
+    until: u32,
+    /// The restricted level has its own check of the same from this version on.
+    overridden: u32,
+    check: Check,
+}
+
+const NEVER: u32 = u32::MAX;
+
+const fn baseline(since: u32, until: u32, overridden: u32, check: Check) -> Versioned {
+    Versioned { level: Level::Baseline, since, until, overridden, check }
+}
+
+const fn restricted(since: u32, until: u32, check: Check) -> Versioned {
+    Versioned { level: Level::Restricted, since, until, overridden: NEVER, check }
+}
+
+/// All checks in the order in which faults are told: that of the checks' identifiers, those of baseline first.
+const CHECKS: &[Versioned] = &[
+    baseline(0, NEVER, NEVER, app_armor),
+    baseline(0, NEVER, 22, capabilities),
+    baseline(0, NEVER, NEVER, host_namespaces),
+    baseline(0, NEVER, 0, host_path),
+    baseline(0, NEVER, NEVER, host_ports),
+    baseline(34, NEVER, NEVER, probed_hosts),
+    baseline(0, NEVER, NEVER, privileged),
+    baseline(0, 35, NEVER, proc_mount),
+    baseline(35, NEVER, 35, |pod| if pod.has_own_users() { None } else { proc_mount(pod) }),
+    baseline(0, 31, NEVER, |pod| se_linux(pod, false)),
+    baseline(31, NEVER, NEVER, |pod| se_linux(pod, true)),
+    baseline(0, 19, NEVER, seccomp_annotations),
+    baseline(19, NEVER, 19, seccomp),
+    baseline(0, 27, NEVER, |pod| sysctls(pod, 0)),
+    baseline(27, 29, NEVER, |pod| sysctls(pod, 27)),
+    baseline(29, 32, NEVER, |pod| sysctls(pod, 29)),
+    baseline(32, NEVER, NEVER, |pod| sysctls(pod, 32)),
+    baseline(0, NEVER, NEVER, host_process),
+    restricted(8, 25, privilege_escalation),
+    restricted(25, NEVER, |pod| if pod.is_windows() { None } else { privilege_escalation(pod) }),
+    restricted(22, 25, restricted_capabilities),
+    restricted(25, NEVER, |pod| if pod.is_windows() { None } else { restricted_capabilities(pod) }),
+    restricted(35, NEVER, proc_mount),
+    restricted(0, NEVER, volume_types),
+    restricted(0, 35, non_root),
+    restricted(35, NEVER, |pod| if pod.has_own_users() { None } else { non_root(pod) }),
+    restricted(23, 35, root_user),
+    restricted(35, NEVER, |pod| if pod.has_own_users() { None } else { root_user(pod) }),
+    restricted(19, 25, seccomp_profile),
+    restricted(25, NEVER, |pod| if pod.is_windows() { None } else { seccomp_profile(pod) }),
 ];
 
-/// What restricted checks besides.
-const RESTRICTED: &[Check] =
-    &[privilege_escalation, restricted_capabilities, volume_types, non_root, root_user, seccomp_profile];
-
-/// What restricted checks more strictly than baseline does, and so says once.
-const OVERRIDDEN: &[Check] = &[capabilities, host_path, seccomp];
-
-/// Refuses a pod that breaks the standard that its namespace enforces.
-pub(super) fn check(cluster: &Cluster, write: Write<'_>, pod: &Value) -> Result<(), Status> {
-    if !write.is_create() {
-        return Ok(());
-    }
-    match violation(cluster, write.key, "enforce", pod.at(&["spec"]), pod) {
-        Some(violation) => Err(write.forbidden(&format!("violates PodSecurity {violation}"))),
-        None => Ok(()),
-    }
-}
-
-/// What a namespace warns of: a pod, or a workload whose pods would be of the kind.
-pub(super) fn warning(cluster: &Cluster, write: Write<'_>, object: &Value) -> Option<String> {
-    let template: &[&str] = match write.key.resource.as_str() {
-        "pods" => &[],
-        "podtemplates" => &["template"],
-        "deployments.apps"
-        | "replicasets.apps"
-        | "statefulsets.apps"
-        | "daemonsets.apps"
-        | "jobs.batch"
-        | "replicationcontrollers" => &["spec", "template"],
-        "cronjobs.batch" => &["spec", "jobTemplate", "spec", "template"],
-        _ => return None,
+/// How a pod breaks a standard: nothing if it does not.
+pub(super) fn faults(standard: Standard, spec: &Value, annotations: &Value) -> Vec<Fault> {
+    let pod = Pod { spec, annotations };
+    let (level, minor) = (standard.level, standard.minor.unwrap_or(NEVER - 1));
+    let applies = |check: &&Versioned| {
+        let overridden = level == Level::Restricted && check.overridden <= minor;
+        check.level <= level && check.since <= minor && minor < check.until && !overridden
     };
-    let pod = object.at(template);
-    let violation = violation(cluster, write.key, "warn", pod.at(&["spec"]), pod)?;
-    Some(format!("would violate PodSecurity {violation}"))
-}
-
-/// The standard and how it is broken, if the namespace has one in this mode and it is broken.
-fn violation(cluster: &Cluster, key: &ObjectKey, mode: &str, spec: &Value, pod: &Value) -> Option<String> {
-    let namespace = cluster.get(&ObjectKey::new("namespaces", "", key.namespace.clone()))?;
-    let label = |suffix: &str| namespace.label(&format!("pod-security.kubernetes.io/{mode}{suffix}"));
-    let level = label("")?;
-    let version = label("-version").unwrap_or("latest");
-    let pod = Pod { spec, annotations: pod.at(&["metadata", "annotations"]) };
-    let checks: Vec<Check> = match level {
-        "baseline" => COMMON.to_vec(),
-        "restricted" => {
-            let kept = |check: &&Check| !OVERRIDDEN.iter().any(|other| std::ptr::fn_addr_eq(**check, *other));
-            COMMON.iter().filter(kept).chain(RESTRICTED).copied().collect()
-        }
-        _ => return None,
-    };
-    let faults: Vec<String> = checks
-        .iter()
-        .filter_map(|check| check(&pod))
-        .map(|fault| format!("{} ({})", fault.reason, fault.detail))
-        .collect();
-    (!faults.is_empty()).then(|| format!("\"{level}:{version}\": {}", faults.join(", ")))
+    CHECKS.iter().filter(applies).filter_map(|check| (check.check)(&pod)).collect()
 }
 
 /// A pod as the checks look at it.
@@ -118,6 +105,11 @@ impl<'a> Pod<'a> {
     fn where_container(&self, is_bad: impl Fn(&Value) -> bool) -> Vec<&'a str> {
         let bad = self.containers().filter(|container| is_bad(container));
         bad.map(|container| container.at(&["name"]).str_or_empty()).collect()
+    }
+
+    /// Whether root in it is nobody outside.
+    fn has_own_users(&self) -> bool {
+        self.spec.at(&["hostUsers"]).as_bool() == Some(false)
     }
 
     fn is_windows(&self) -> bool {
@@ -169,25 +161,34 @@ fn app_armor(pod: &Pod<'_>) -> Option<Fault> {
             .as_str()
             .is_some_and(|kind| !matches!(kind, "RuntimeDefault" | "Localhost"))
     };
-    let containers = pod.where_container(|container| bad(context(container)));
+    let mut setters: Vec<String> =
+        setters(bad(pod.context()), &pod.where_container(|it| bad(context(it)))).into_iter().collect();
     let contexts = pod.containers().map(context).chain([pod.context()]);
     let types = set(contexts.filter(|it| bad(it)).map(|it| it.at(&["appArmorProfile", "type"]).str_or_empty()));
-    if let Some(who) = setters(bad(pod.context()), &containers) {
-        let detail = format!("{who} must not set AppArmor profile type to {}", quoted(&types));
-        return fault(&many("forbidden AppArmor profile", types.len()), detail);
+    let mut shown: Vec<String> = types.into_iter().map(str::to_owned).collect();
+    let mut annotated: Vec<String> = pod
+        .annotations
+        .entries()
+        .iter()
+        .filter(|(key, value)| {
+            let value = value.str_or_empty();
+            key.starts_with("container.apparmor.security.beta.kubernetes.io/")
+                && !(value.is_empty() || value == "runtime/default" || value.starts_with("localhost/"))
+        })
+        .map(|(key, value)| format!("{key}={:?}", value.str_or_empty()))
+        .collect();
+    annotated.sort_unstable();
+    if !annotated.is_empty() {
+        setters.push(many("annotation", annotated.len()));
+        shown.append(&mut annotated);
     }
-    let annotated = pod.annotations.entries().iter().filter(|(key, value)| {
-        let value = value.str_or_empty();
-        key.starts_with("container.apparmor.security.beta.kubernetes.io/")
-            && !(value.is_empty() || value == "runtime/default" || value.starts_with("localhost/"))
-    });
-    let shown: Vec<String> = annotated.map(|(key, value)| format!("\"{key}={}\"", value.str_or_empty())).collect();
-    if shown.is_empty() {
+    if setters.is_empty() {
         return None;
     }
+    let quoted = quoted(&shown.iter().map(String::as_str).collect::<Vec<_>>());
     fault(
         &many("forbidden AppArmor profile", shown.len()),
-        format!("{} {}", many("annotation", shown.len()), shown.join(", ")),
+        format!("{} must not set AppArmor profile type to {quoted}", setters.join(" and ")),
     )
 }
 
@@ -256,7 +257,31 @@ fn host_ports(pod: &Pod<'_>) -> Option<Fault> {
     }
     let uses = if names.len() == 1 { "uses" } else { "use" };
     let what = many("hostPort", ports.len());
-    fault(&what, format!("{} {uses} {what} {}", named("container", &names), ports.join(", ")))
+    fault("hostPort", format!("{} {uses} {what} {}", named("container", &names), ports.join(", ")))
+}
+
+/// Hosts that a node would ask in a container's name.
+fn probed_hosts(pod: &Pod<'_>) -> Option<Fault> {
+    const WHERE: &[&[&str]] = &[
+        &["livenessProbe"],
+        &["readinessProbe"],
+        &["startupProbe"],
+        &["lifecycle", "postStart"],
+        &["lifecycle", "preStop"],
+    ];
+    fn of(container: &Value) -> impl Iterator<Item = &str> {
+        let handlers = WHERE.iter().map(|path| container.at(path));
+        let hosts = handlers.flat_map(|it| ["httpGet", "tcpSocket"].map(|kind| it.at(&[kind, "host"]).str_or_empty()));
+        hosts.filter(|host| !host.is_empty())
+    }
+    let names = set(pod.where_container(|container| of(container).next().is_some()));
+    let hosts = set(pod.containers().flat_map(of));
+    if names.is_empty() {
+        return None;
+    }
+    let uses = if names.len() == 1 { "uses" } else { "use" };
+    let what = "probe or lifecycle host";
+    fault(what, format!("{} {uses} {}", named("container", &names), named(what, &hosts)))
 }
 
 fn privileged(pod: &Pod<'_>) -> Option<Fault> {
@@ -283,12 +308,13 @@ fn proc_mount(pod: &Pod<'_>) -> Option<Fault> {
     )
 }
 
-fn se_linux(pod: &Pod<'_>) -> Option<Fault> {
-    const TYPES: &[&str] = &["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+fn se_linux(pod: &Pod<'_>, engine: bool) -> Option<Fault> {
+    const TYPES: &[&str] = &["", "container_t", "container_init_t", "container_kvm_t"];
     let options = |context: &Value| -> (Option<String>, bool, bool) {
         let options = context.at(&["seLinuxOptions"]);
         let kind = options.at(&["type"]).str_or_empty();
-        let bad = (!TYPES.contains(&kind)).then(|| kind.to_owned());
+        let known = TYPES.contains(&kind) || (engine && kind == "container_engine_t");
+        let bad = (!known).then(|| kind.to_owned());
         (bad, !options.at(&["user"]).is_empty(), !options.at(&["role"]).is_empty())
     };
     let bad = |context: &Value| {
@@ -328,25 +354,47 @@ fn seccomp(pod: &Pod<'_>) -> Option<Fault> {
     fault("seccompProfile", seccomp_types(pod, |kind| !matches!(kind, "RuntimeDefault" | "Localhost"))?)
 }
 
-/// What of a kernel concerns the pod alone.
-const SYSCTLS: &[&str] = &[
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.tcp_wmem",
+/// Profiles as they were said before there were fields for them.
+fn seccomp_annotations(pod: &Pod<'_>) -> Option<Fault> {
+    let bad = |key: &String| -> Option<String> {
+        let value = pod.annotations.get(key)?.str_or_empty();
+        let good = matches!(value, "runtime/default" | "docker/default") || value.starts_with("localhost/");
+        (!good).then(|| format!("{key}={value:?}"))
+    };
+    let of = |container: &Value| {
+        let name = container.at(&["name"]).str_or_empty();
+        format!("container.seccomp.security.alpha.kubernetes.io/{name}")
+    };
+    let pod_key = "seccomp.security.alpha.kubernetes.io/pod".to_owned();
+    let found: Vec<String> =
+        std::iter::once(pod_key).chain(pod.containers().map(of)).filter_map(|key| bad(&key)).collect();
+    let found = set(found.iter().map(String::as_str));
+    if found.is_empty() {
+        return None;
+    }
+    fault("seccompProfile", format!("forbidden {} {}", many("annotation", found.len()), found.join(", ")))
+}
+
+/// What of a kernel concerns the pod alone, and since which version that is known.
+const SYSCTLS: &[(&str, u32)] = &[
+    ("kernel.shm_rmid_forced", 0),
+    ("net.ipv4.ip_local_port_range", 0),
+    ("net.ipv4.ip_local_reserved_ports", 27),
+    ("net.ipv4.ip_unprivileged_port_start", 0),
+    ("net.ipv4.ping_group_range", 0),
+    ("net.ipv4.tcp_fin_timeout", 29),
+    ("net.ipv4.tcp_keepalive_intvl", 29),
+    ("net.ipv4.tcp_keepalive_probes", 29),
+    ("net.ipv4.tcp_keepalive_time", 29),
+    ("net.ipv4.tcp_rmem", 32),
+    ("net.ipv4.tcp_syncookies", 0),
+    ("net.ipv4.tcp_wmem", 32),
 ];
 
-fn sysctls(pod: &Pod<'_>) -> Option<Fault> {
+fn sysctls(pod: &Pod<'_>, version: u32) -> Option<Fault> {
     let names = pod.context().at(&["sysctls"]).items().iter().map(|sysctl| sysctl.at(&["name"]).str_or_empty());
-    let bad: Vec<&str> = names.filter(|name| !SYSCTLS.contains(name)).collect();
+    let known = |name: &str| SYSCTLS.iter().any(|(known, since)| *known == name && *since <= version);
+    let bad: Vec<&str> = names.filter(|name| !known(name)).collect();
     if bad.is_empty() { None } else { fault("forbidden sysctls", bad.join(", ")) }
 }
 
@@ -359,7 +407,7 @@ fn host_process(pod: &Pod<'_>) -> Option<Fault> {
 
 fn privilege_escalation(pod: &Pod<'_>) -> Option<Fault> {
     let may = |container: &Value| context(container).at(&["allowPrivilegeEscalation"]).as_bool() != Some(false);
-    let names = if pod.is_windows() { Vec::new() } else { pod.where_container(may) };
+    let names = pod.where_container(may);
     if names.is_empty() {
         return None;
     }
@@ -368,9 +416,6 @@ fn privilege_escalation(pod: &Pod<'_>) -> Option<Fault> {
 }
 
 fn restricted_capabilities(pod: &Pod<'_>) -> Option<Fault> {
-    if pod.is_windows() {
-        return None;
-    }
     let keeps = |container: &Value| {
         let dropped = context(container).at(&["capabilities", "drop"]).items();
         !dropped.iter().any(|name| name == "ALL")
@@ -438,9 +483,6 @@ fn root_user(pod: &Pod<'_>) -> Option<Fault> {
 }
 
 fn seccomp_profile(pod: &Pod<'_>) -> Option<Fault> {
-    if pod.is_windows() {
-        return None;
-    }
     if let Some(detail) = seccomp_types(pod, |kind| !matches!(kind, "RuntimeDefault" | "Localhost")) {
         return fault("seccompProfile", detail);
     }
