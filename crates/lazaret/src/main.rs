@@ -7,6 +7,7 @@
 
 mod admin;
 mod agents;
+mod check;
 mod cli;
 mod config;
 mod files;

@@ -4,6 +4,7 @@
 //! Does not know: what a subcommand does.
 
 mod agent;
+mod check;
 mod demo;
 mod journal;
 mod judge;

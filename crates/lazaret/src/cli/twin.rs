@@ -15,6 +15,7 @@ use serde_json::json;
 use target_kubernetes::serve::{self, Options, Served, Speed};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::check::Check;
 use super::{Failure, Outcome, private_folder, say};
 use crate::offline;
 
@@ -28,12 +29,14 @@ pub(crate) struct Twin {
 #[derive(Subcommand)]
 enum Command {
     Serve(Serve),
+    Check(Box<Check>),
 }
 
 impl Twin {
     pub(crate) async fn run(self) -> Outcome {
         match self.command {
             Command::Serve(serve) => serve.run().await,
+            Command::Check(check) => check.run().await,
         }
     }
 }

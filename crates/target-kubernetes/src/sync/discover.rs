@@ -26,8 +26,12 @@ impl Discovery {
     /// The schema as production has it now.
     pub(super) async fn schema(&mut self, upstream: &Upstream) -> Result<Schema, String> {
         let mut answers = Vec::new();
-        for path in ["/version", "/", "/api", "/apis"] {
+        for path in ["/version", "/api", "/apis"] {
             answers.push((path.to_owned(), get(upstream, path).await?));
+        }
+        // What other paths there are is not for everyone to see, and nothing depends on it.
+        if let Ok(paths) = get(upstream, "/").await {
+            answers.push(("/".to_owned(), paths));
         }
         for path in versions(&answers)? {
             // An aggregated API whose server is away is listed but answers 503; its resources are not there, then.

@@ -1,28 +1,22 @@
 //! Follows one resource of production: lists it, then watches it, for ever.
 //!
-//! Knows: pages, watch events, bookmarks, and that a watch may end, break, or have fallen too far behind.
+//! Knows: watch events, bookmarks, and that a watch may end, break, or have fallen too far behind.
 //! Does not know: the other resources, or what is made of the objects.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use cluster::Value;
 use cluster::schema::Resource;
 use cluster::value::Text;
-use http::header::ACCEPT;
-use http::{Request, StatusCode};
+use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::sync::mpsc;
 
+use super::pages::{self, NoPage};
 use crate::mask::Mask;
 use crate::upstream::{PATIENCE, Upstream};
-
-/// Objects on one page of a list, as client-go asks for.
-const PAGE: usize = 500;
-
-/// The largest page: 500 objects of 1.5 MB, etcd's limit, would be more, but were never seen.
-const PAGE_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// The largest line of a watch.
 const LINE_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -117,52 +111,29 @@ impl Follower {
         self.words.send((self.resource.id(), word)).await.is_ok()
     }
 
-    fn path(&self) -> String {
-        let root = if self.resource.group.is_empty() { "/api" } else { "/apis" };
-        format!("{root}/{}/{}", self.resource.api_version(), self.resource.plural)
-    }
-
-    fn get(&self, query: &str) -> Result<Request<Bytes>, Ended> {
-        Request::get(format!("{}?{query}", self.path()))
-            .header(ACCEPT, "application/json")
-            .body(Bytes::new())
-            .map_err(|error| Ended::Broken(error.to_string()))
-    }
-
     /// Tells the whole list, page by page, and gives its version; none if there is no such resource.
     async fn list(&self) -> Result<Option<u64>, Ended> {
-        let mut more = String::new();
-        let mut first = true;
+        let mut more = None;
         loop {
-            let request = self.get(&format!("limit={PAGE}{more}"))?;
-            let answer = self.upstream.fetch(request, PATIENCE, PAGE_BYTES_MAX).await;
-            let answer = answer.map_err(|error| Ended::Broken(format!("it cannot be listed: {error}")))?;
-            match answer.status() {
-                StatusCode::OK => {}
-                StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED if first => return Ok(None),
-                StatusCode::GONE => return Err(Ended::Behind),
-                code => return Err(Ended::Broken(format!("it cannot be listed: {}", said(code, answer.body())))),
-            }
-            let body = answer.into_body();
-            let page = tokio::task::spawn_blocking(move || Value::from_json(&body)).await;
-            let page = page
-                .map_err(|error| Ended::Broken(error.to_string()))?
-                .map_err(|error| Ended::Broken(format!("its list cannot be read: {error}")))?;
-            if first && !self.say(Word::Listing).await {
+            let page = pages::page(&self.upstream, &self.resource, None, more.as_ref(), &self.mask).await;
+            let page = match page {
+                Ok(page) => page,
+                Err(NoPage::Absent) => return Ok(None),
+                Err(NoPage::Gone) => return Err(Ended::Behind),
+                Err(NoPage::Forbidden(why)) => return Err(Ended::Broken(format!("it cannot be listed: {why}"))),
+                Err(NoPage::Broken(why)) => return Err(Ended::Broken(why)),
+            };
+            if more.is_none() && !self.say(Word::Listing).await {
                 return Err(Ended::Unheard);
             }
-            first = false;
-            let objects = page.at(&["items"]).items().iter().cloned().map(|object| self.take(object)).collect();
-            if !self.say(Word::Here(objects)).await {
+            if !self.say(Word::Here(page.objects)).await {
                 return Err(Ended::Unheard);
             }
-            let metadata = page.at(&["metadata"]);
-            let token = metadata.at(&["continue"]).str_or_empty();
-            if token.is_empty() {
-                let version = metadata.at(&["resourceVersion"]).str_or_empty().parse().unwrap_or(0);
-                return if self.say(Word::Listed(version)).await { Ok(Some(version)) } else { Err(Ended::Unheard) };
+            if page.more.is_none() {
+                let heard = self.say(Word::Listed(page.version)).await;
+                return if heard { Ok(Some(page.version)) } else { Err(Ended::Unheard) };
             }
-            more = format!("&continue={}", escape(token));
+            more = page.more;
         }
     }
 
@@ -193,9 +164,9 @@ impl Follower {
     async fn watch_once(&self, version: &mut u64) -> Ended {
         let query =
             format!("watch=true&allowWatchBookmarks=true&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}");
-        let request = match self.get(&query) {
+        let request = match pages::get(&pages::path(&self.resource, None), &query) {
             Ok(request) => request,
-            Err(ended) => return ended,
+            Err(why) => return Ended::Broken(why),
         };
         let answer = match self.upstream.send(request, PATIENCE).await {
             Ok(answer) => answer,
@@ -241,7 +212,7 @@ impl Follower {
         let object = event.at(&["object"]).clone();
         let at = object.resource_version().parse().unwrap_or(*version);
         let word = match event.at(&["type"]).str_or_empty() {
-            "ADDED" | "MODIFIED" => Word::Here(vec![self.take(object)]),
+            "ADDED" | "MODIFIED" => Word::Here(vec![pages::take(&self.resource, &self.mask, object)]),
             "DELETED" => Word::Gone(object),
             "BOOKMARK" => Word::Until(at),
             "ERROR" if object.at(&["code"]).as_int() == Some(410) => return Err(Ended::Behind),
@@ -253,32 +224,4 @@ impl Follower {
         *version = at;
         if self.say(word).await && self.say(Word::Until(at)).await { Ok(()) } else { Err(Ended::Unheard) }
     }
-
-    /// An object as it is kept: with the kind that lists leave out, and without secret values.
-    fn take(&self, mut object: Value) -> Value {
-        object.set(&["apiVersion"], self.resource.api_version());
-        object.set(&["kind"], &self.resource.kind);
-        if self.resource.group.is_empty() && self.resource.plural == "secrets" {
-            self.mask.secret(&mut object);
-        }
-        object
-    }
-}
-
-/// What a refusal says: its message if it is a Status.
-fn said(code: StatusCode, body: &[u8]) -> String {
-    let message = Value::from_json(body).ok().map(|status| status.at(&["message"]).str_or_empty().to_owned());
-    message.filter(|message| !message.is_empty()).unwrap_or_else(|| code.to_string())
-}
-
-/// A continue token as it may stand in a query.
-fn escape(token: &str) -> String {
-    token.bytes().fold(String::new(), |mut text, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-        text
-    })
 }

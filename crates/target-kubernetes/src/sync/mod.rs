@@ -8,6 +8,8 @@
 
 mod discover;
 mod follow;
+mod look;
+mod pages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use crate::upstream::Upstream;
 use discover::Discovery;
 pub use follow::SILENCE;
 use follow::{Follower, Word};
+pub use look::{Look, look};
 
 /// Resources whose change may mean that there are other resources.
 const DEFINING: &[&str] = &["customresourcedefinitions.apiextensions.k8s.io", "apiservices.apiregistration.k8s.io"];
@@ -311,16 +314,7 @@ impl Owner {
     /// Follows what there is now, and no longer what there was.
     fn learn(&mut self, schema: Schema) {
         self.parts.remove("");
-        let mut wanted = BTreeMap::new();
-        for resource in schema.resources() {
-            if let Some(stored) = schema.stored(&resource.id())
-                && stored.allows("list")
-                && stored.allows("watch")
-                && !self.without.iter().any(|without| *without == stored.id())
-            {
-                wanted.insert(stored.id(), stored.clone());
-            }
-        }
+        let wanted = stored(&schema, &self.without);
         let gone: Vec<Text> = self
             .followers
             .iter()
@@ -418,6 +412,29 @@ impl Owner {
         }
         defining
     }
+}
+
+/// What production serves.
+///
+/// # Errors
+/// What went wrong, if it cannot be asked.
+pub async fn schema(upstream: &Upstream) -> Result<Schema, String> {
+    Discovery::default().schema(upstream).await
+}
+
+/// The resources that can be followed, by the name in their objects' keys, each in the form in which it is kept.
+fn stored(schema: &Schema, without: &[String]) -> BTreeMap<Text, Arc<Resource>> {
+    let mut wanted = BTreeMap::new();
+    for resource in schema.resources() {
+        if let Some(stored) = schema.stored(&resource.id())
+            && stored.allows("list")
+            && stored.allows("watch")
+            && !without.iter().any(|without| *without == stored.id())
+        {
+            wanted.insert(stored.id(), stored.clone());
+        }
+    }
+    wanted
 }
 
 /// What time it is in production, near enough.
