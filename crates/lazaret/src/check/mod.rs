@@ -41,7 +41,7 @@ pub(crate) use report::Report;
 use report::{Differing, Outcome, Verdict};
 use rights::Rights;
 pub(crate) use scratch::Scratch;
-use side::{Answered, Clock, Place, Side, SideError};
+use side::{Answered, Clock, Side, SideError};
 use suite::{Act, Case, Need, Step};
 pub(crate) use suite::{Area, suite};
 
@@ -151,7 +151,7 @@ impl Ground {
     ) -> Result<Outcome, CheckError> {
         let failed = |source| CheckError::Case { area: area.area.clone(), case: case.name.clone(), source };
         let mut outcome = Outcome::new(&area.area, &case.name);
-        if let Some(why) = self.lacks(case, &scratch.namespace, rights).await? {
+        if let Some(why) = self.lacks(case, scratch, rights).await? {
             outcome.verdict = Verdict::Skipped(why);
             return Ok(outcome);
         }
@@ -161,7 +161,12 @@ impl Ground {
             ..serve::Options::new(folder)
         };
         let Served { kubeconfig, handle, .. } = serve::serve(self.look.cluster.clone(), options).await?;
-        let twin = self.side(Upstream::from_file(&kubeconfig, None).await?, Clock::Virtual(handle.live().clone()), scratch, plan);
+        let twin = self.side(
+            Upstream::from_file(&kubeconfig, None).await?,
+            Clock::Virtual(handle.live().clone()),
+            scratch,
+            plan,
+        );
         let here = self.side(self.upstream.clone(), Clock::Wall(plan.quiet), scratch, plan);
         let (answers, foretold) =
             tokio::join!(self.steps(case, here, Some(&mut *scratch)), self.steps(case, twin, None));
@@ -189,28 +194,30 @@ impl Ground {
     }
 
     fn side(&self, upstream: Upstream, clock: Clock, scratch: &Scratch, plan: &Plan) -> Side {
-        let kept = BTreeMap::from([
-            ("ns".to_owned(), json!(scratch.namespace)),
-            ("image".to_owned(), json!(plan.image)),
-        ]);
+        let kept =
+            BTreeMap::from([("ns".to_owned(), json!(scratch.namespace)), ("image".to_owned(), json!(plan.image))]);
         Side { upstream, namespace: scratch.namespace.clone(), clock, kept }
     }
 
     /// What the case cannot be run without, and is not there.
-    async fn lacks(&self, case: &Case, namespace: &str, rights: &mut Rights) -> Result<Option<String>, CheckError> {
+    async fn lacks(&self, case: &Case, scratch: &Scratch, rights: &mut Rights) -> Result<Option<String>, CheckError> {
         if case.needs.contains(&Need::Nodes) && self.nodes == 0 {
             return Ok(Some("the cluster's nodes may not be seen".to_owned()));
         }
+        let namespace = scratch.namespace.as_str();
         for step in &case.steps {
             let Act::Ask(ask) = &step.act else { continue };
             let place = side::place(&self.look.cluster.schema, ask, namespace);
             let place = place.map_err(|error| CheckError::Refused(error.to_string()))?;
-            let Some(Place { name, .. }) = &place else {
+            let Some(place) = &place else {
                 let of = ask.of.clone().or_else(|| Some(ask.body.as_ref()?.get("kind")?.as_str()?.to_owned()));
                 return Ok(Some(format!("the cluster has no {}", of.unwrap_or_default())));
             };
-            let resource = place.as_ref().map(Place::resource).unwrap_or_default();
-            for verb in ask.verb.rights(!name.is_empty()) {
+            if let Some(why) = scratch.forbids(ask.verb, place, ask.body.as_ref()) {
+                return Ok(Some(why));
+            }
+            let resource = place.resource();
+            for verb in ask.verb.rights(!place.name.is_empty()) {
                 if !rights.may(verb, &resource).await? {
                     return Ok(Some(format!("we may not {verb} {resource} in namespace {namespace}")));
                 }
@@ -249,7 +256,10 @@ impl Ground {
                 scratch.will_make(&place, ask.body.as_ref());
             }
             let answered = side.ask(&place, &ask).await?;
-            if makes && answered.code == 201 && let Some(scratch) = &mut scratch {
+            if makes
+                && answered.code == 201
+                && let Some(scratch) = &mut scratch
+            {
                 scratch.will_make(&place, Some(&answered.body));
             }
             keep(step, &answered, &mut side);

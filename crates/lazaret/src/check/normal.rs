@@ -20,6 +20,9 @@ const AGES: &[&str] = &["Age", "Duration", "Last Schedule", "Last Seen", "First 
 /// Fields that hold a port out of a range.
 const PORTS: &[&str] = &["nodePort", "healthCheckNodePort"];
 
+/// Fields that say where a pod was placed; which of several equal nodes it is, is drawn.
+const PLACES: &[&str] = &["topology.kubernetes.io/zone", "topology.kubernetes.io/region", "zone", "forZones"];
+
 /// What one case has learned of the values that one side made up.
 #[derive(Debug, Default)]
 pub(crate) struct Normal {
@@ -70,7 +73,7 @@ impl Normal {
         if name.is_empty() {
             return;
         }
-        let mut shown = name.to_owned();
+        let mut shown = self.text(name);
         if object.get("kind").and_then(Value::as_str) == Some("ControllerRevision") {
             self.hash(name);
         } else if !base.is_empty() && name.starts_with(base) {
@@ -132,6 +135,7 @@ impl Normal {
         for (key, mut value) in old {
             match &value {
                 Value::String(_) if key == "resourceVersion" => value = json!("<version>"),
+                Value::String(_) | Value::Array(_) if PLACES.contains(&key.as_str()) => value = json!("<place>"),
                 Value::Number(_) if PORTS.contains(&key.as_str()) => value = json!("<port>"),
                 _ => self.value(&mut value),
             }
@@ -195,7 +199,14 @@ impl Normal {
         // A hash or a generated name within a longer one.
         let mut shown = word.to_owned();
         if word.contains('-') {
-            let parts: Vec<&str> = word.split('-').map(|part| self.names.get(part).map_or(part, String::as_str)).collect();
+            let mut parts: Vec<&str> =
+                word.split('-').map(|part| self.names.get(part).map_or(part, String::as_str)).collect();
+            // A pod of a template whose hash is known, though the pod itself was never seen.
+            if let [.., "<hash>", last] = parts.as_mut_slice()
+                && last.len() == 5
+            {
+                *last = "*";
+            }
             shown = parts.join("-");
         }
         shown
@@ -232,7 +243,9 @@ fn pod_status(status: &Value) -> Value {
 
 /// In a table: how long ago anything was.
 fn ages(map: &mut Map<String, Value>) {
-    let Some(Value::Array(columns)) = map.get("columnDefinitions") else { return };
+    let Some(Value::Array(columns)) = map.get_mut("columnDefinitions") else { return };
+    // What a column is, in words out of the documentation, no client shows.
+    columns.iter_mut().filter_map(Value::as_object_mut).for_each(|column| drop(column.remove("description")));
     let name = |column: &Value| column.get("name").and_then(Value::as_str).is_some_and(|name| AGES.contains(&name));
     let aged: Vec<bool> = columns.iter().map(name).collect();
     let Some(Value::Array(rows)) = map.get_mut("rows") else { return };
@@ -253,16 +266,20 @@ fn is_time(word: &str) -> bool {
     let shape = "0000-00-00T00:00:00";
     word.len() > shape.len()
         && word.ends_with('Z')
-        && word.bytes().zip(shape.bytes()).all(|(letter, like)| if like == b'0' { letter.is_ascii_digit() } else { letter == like })
+        && word
+            .bytes()
+            .zip(shape.bytes())
+            .all(|(letter, like)| if like == b'0' { letter.is_ascii_digit() } else { letter == like })
 }
 
 fn is_uid(word: &str) -> bool {
     let lengths = [8, 4, 4, 4, 12];
     let parts: Vec<&str> = word.split('-').collect();
     parts.len() == lengths.len()
-        && parts.iter().zip(lengths).all(|(part, length)| {
-            part.len() == length && part.bytes().all(|letter| letter.is_ascii_hexdigit())
-        })
+        && parts
+            .iter()
+            .zip(lengths)
+            .all(|(part, length)| part.len() == length && part.bytes().all(|letter| letter.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -300,6 +317,7 @@ mod tests {
         for (said, shown) in [
             ("ReplicaSet \"web-5d4f7c9b8\" has timed out.", "ReplicaSet \"web-<hash>\" has timed out."),
             ("pods \"web-5d4f7c9b8-x7k2p\" not found", "pods \"web-<hash>-*\" not found"),
+            ("pods \"web-5d4f7c9b8-other\" is forbidden", "pods \"web-<hash>-*\" is forbidden"),
             ("at 2026-01-02T03:04:05.123456Z: version 4711, 4712", "at <time>: version <version>, 4712"),
             ("10.96.0.1:443 is no address, fd00::1 is", "10.96.0.1:443 is no address, <address> is"),
             ("uid 99999999-1111-2222-3333-444455556666", "uid <uid>"),

@@ -200,7 +200,10 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { server, namespace, version, objects, nodes, .. } = self;
-        writeln!(f, "Namespace {namespace} at {server} (Kubernetes {version}), and on a twin of {objects} objects and {nodes} nodes.")?;
+        writeln!(
+            f,
+            "Namespace {namespace} at {server} (Kubernetes {version}), and on a twin of {objects} objects and {nodes} nodes."
+        )?;
         let unseen: Vec<&str> = self.unseen.iter().map(|(resource, _)| resource.as_str()).collect();
         if !unseen.is_empty() {
             writeln!(f, "The twin lacks what may not be seen: {}.", unseen.join(", "))?;
@@ -217,7 +220,11 @@ impl fmt::Display for Report {
             }
         }
         let (areas, total) = self.tallies();
-        writeln!(f, "\n{:16} {:>6} {:>6} {:>10} {:>8}   ANSWERS EQUAL", "AREA", "CASES", "EQUAL", "DIFFERENT", "SKIPPED")?;
+        writeln!(
+            f,
+            "\n{:16} {:>6} {:>6} {:>10} {:>8}   ANSWERS EQUAL",
+            "AREA", "CASES", "EQUAL", "DIFFERENT", "SKIPPED"
+        )?;
         for (area, tally) in areas.iter().map(|(area, tally)| (*area, tally)).chain([("all", &total)]) {
             let Tally { cases, equal, different, skipped, answers, answers_equal } = tally;
             writeln!(f, "{area:16} {cases:>6} {equal:>6} {different:>10} {skipped:>8}   {answers_equal} of {answers}")?;

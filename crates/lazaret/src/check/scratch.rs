@@ -14,6 +14,7 @@ use target_kubernetes::upstream::{PATIENCE, Upstream};
 
 use super::CheckError;
 use super::side::Place;
+use super::suite::Verb;
 
 /// Says of a namespace that it is ours: a run that was killed left it, and the next takes it over.
 const LABEL: &str = "lazaret.dev/scratch";
@@ -46,6 +47,9 @@ const MADE_BY_OTHERS: &[&str] = &[
     "persistentvolumeclaims",
     "jobs.batch",
 ];
+
+/// What concerns everything in a namespace.
+const WIDE: &[&str] = &["resourcequotas", "limitranges", "networkpolicies.networking.k8s.io"];
 
 /// A namespace to work in.
 pub(crate) struct Scratch {
@@ -85,9 +89,16 @@ impl Scratch {
         let (code, body) = scratch.send("GET", &scratch.root(), None).await?;
         match code {
             StatusCode::OK if body.pointer("/metadata/deletionTimestamp").is_some() => {
-                return Err(CheckError::Refused(format!("namespace {namespace} is being deleted: try again when it is gone")));
+                return Err(CheckError::Refused(format!(
+                    "namespace {namespace} is being deleted: try again when it is gone"
+                )));
             }
-            StatusCode::OK => scratch.ours = body.pointer("/metadata/labels").is_some_and(|all| all.get(LABEL).is_some()),
+            // A run that was killed left it.
+            StatusCode::OK if body.pointer("/metadata/labels").is_some_and(|all| all.get(LABEL).is_some()) => {
+                scratch.unmake().await?;
+                scratch.make().await?;
+            }
+            StatusCode::OK => {}
             StatusCode::NOT_FOUND => scratch.make().await?,
             // Who has rights in the namespace alone may not be allowed to look at the namespace itself.
             StatusCode::FORBIDDEN => {}
@@ -95,22 +106,16 @@ impl Scratch {
         }
         scratch.furnish().await?;
         let found = scratch.contents().await?;
-        if !scratch.ours {
-            let held: Vec<String> = found.iter().filter(|(of, name)| is_content(of, name)).map(name_of).collect();
-            if !held.is_empty() && !force {
-                return Err(CheckError::Refused(format!(
-                    "namespace {namespace} holds {} objects, such as {}: name an empty one, or say --force",
-                    held.len(),
-                    held.iter().take(3).cloned().collect::<Vec<_>>().join(", "),
-                )));
-            }
-            scratch.shared = !held.is_empty();
-            scratch.before = found;
-        } else {
-            // What a killed run left goes; what came with the namespace stays.
-            scratch.before = found.into_iter().filter(|(of, name)| !is_content(of, name)).collect();
-            scratch.clean().await?;
+        let held: Vec<String> = found.iter().filter(|(of, name)| is_content(of, name)).map(name_of).collect();
+        if !scratch.ours && !held.is_empty() && !force {
+            return Err(CheckError::Refused(format!(
+                "namespace {namespace} holds {} objects, such as {}: name an empty one, or say --force",
+                held.len(),
+                held.iter().take(3).cloned().collect::<Vec<_>>().join(", "),
+            )));
         }
+        scratch.shared = !held.is_empty();
+        scratch.before = found;
         Ok(scratch)
     }
 
@@ -126,7 +131,10 @@ impl Scratch {
         let (code, body) = self.send("POST", "/api/v1/namespaces", Some(&body)).await?;
         if code != StatusCode::CREATED {
             let why = message(&body);
-            return Err(CheckError::Refused(format!("there is no namespace {}, and it cannot be made: {why}", self.namespace)));
+            return Err(CheckError::Refused(format!(
+                "there is no namespace {}, and it cannot be made: {why}",
+                self.namespace
+            )));
         }
         self.ours = true;
         Ok(())
@@ -183,14 +191,25 @@ impl Scratch {
         Some(format!("{root}/{}/namespaces/{}/{plural}", resource.api_version(), self.namespace))
     }
 
+    /// Why a step may not be taken here: it could touch what is not ours.
+    pub(crate) fn forbids(&self, verb: Verb, place: &Place, body: Option<&Value>) -> Option<String> {
+        if !self.shared || !verb.writes() {
+            return None;
+        }
+        let (id, name) = made_by(place, body);
+        if WIDE.contains(&id.as_str()) || verb == Verb::DeleteAll {
+            return Some(format!("it would touch what else is in namespace {}", self.namespace));
+        }
+        let known = self.before.contains(&(id.clone(), name.clone()));
+        known.then(|| format!("namespace {} has a {id} {name} that is not ours", self.namespace))
+    }
+
     /// Notes, before it is sent, that something is about to be made: whatever interrupts us, it is known.
     pub(crate) fn will_make(&mut self, place: &Place, body: Option<&Value>) {
-        let id = if place.group.is_empty() { place.plural.clone() } else { format!("{}.{}", place.plural, place.group) };
-        let text = |path: &str| body.and_then(|body| body.pointer(path)?.as_str()).unwrap_or_default();
-        let name = if place.name.is_empty() { text("/metadata/name") } else { &place.name };
+        let (id, name) = made_by(place, body);
         let made = self.made.entry(id).or_default();
         if !name.is_empty() {
-            made.insert(name.to_owned());
+            made.insert(name);
         }
     }
 
@@ -208,16 +227,16 @@ impl Scratch {
             for of in &resources {
                 for item in self.list(of).await? {
                     let key = (of.clone(), item.name.clone());
-                    if self.before.contains(&key) || !is_content(of, &item.name) {
-                        continue;
-                    }
                     let made = self.made.get(of).is_some_and(|made| made.contains(&item.name));
-                    if self.shared && !made && !self.follows(of, &item, &owners) {
+                    let came_of_it = is_content(of, &item.name) && (!self.shared || self.follows(of, &item, &owners));
+                    if self.before.contains(&key) || !made && !came_of_it {
                         continue;
                     }
                     owners.insert(item.uid.clone());
                     left.push(name_of(&key));
-                    self.remove(of, &item).await?;
+                    // The node of a pod that does not stop in time may not answer any more.
+                    let stuck = of == "pods" && begin.elapsed() > CLEAN / 2;
+                    self.remove(of, &item, stuck).await?;
                 }
             }
             if left.is_empty() {
@@ -235,19 +254,27 @@ impl Scratch {
     /// Whether something that we did not make ourselves came of what we did make.
     fn follows(&self, of: &str, item: &Item, owners: &BTreeSet<String>) -> bool {
         let claim = of == "persistentvolumeclaims"
-            && self.made.get("statefulsets.apps").into_iter().flatten().any(|set| item.name.contains(&format!("-{set}-")));
+            && self
+                .made
+                .get("statefulsets.apps")
+                .into_iter()
+                .flatten()
+                .any(|set| item.name.contains(&format!("-{set}-")));
         claim || item.owners.iter().any(|owner| owners.contains(owner))
     }
 
-    async fn remove(&self, of: &str, item: &Item) -> Result<(), CheckError> {
+    async fn remove(&self, of: &str, item: &Item, by_force: bool) -> Result<(), CheckError> {
         let Some(path) = self.path(of) else { return Ok(()) };
         let path = format!("{path}/{}", item.name);
         if item.finalizers {
             let free = json!({"metadata": {"finalizers": null}});
             let _ = self.send("PATCH", &path, Some(&free)).await?;
         }
-        if !item.going {
-            let options = json!({"propagationPolicy": "Background", "preconditions": {"uid": item.uid}});
+        if !item.going || by_force {
+            let mut options = json!({"propagationPolicy": "Background", "preconditions": {"uid": item.uid}});
+            if by_force && let Some(options) = options.as_object_mut() {
+                options.insert("gracePeriodSeconds".to_owned(), json!(0));
+            }
             let _ = self.send("DELETE", &path, Some(&options)).await?;
         }
         Ok(())
@@ -260,18 +287,22 @@ impl Scratch {
     pub(crate) async fn leave(mut self) -> Result<(), CheckError> {
         self.clean().await?;
         if self.ours {
-            let _ = self.send("DELETE", &self.root(), None).await?;
-            let begin = Instant::now();
-            while begin.elapsed() < CLEAN {
-                let (code, _) = self.send("GET", &self.root(), None).await?;
-                if code == StatusCode::NOT_FOUND {
-                    return Ok(());
-                }
-                tokio::time::sleep(Duration::from_millis(300)).await;
-            }
-            return Err(CheckError::Unclean(format!("namespace {} is being deleted, and not gone yet", self.namespace)));
+            self.unmake().await?;
         }
         Ok(())
+    }
+
+    async fn unmake(&self) -> Result<(), CheckError> {
+        let _ = self.send("DELETE", &self.root(), None).await?;
+        let begin = Instant::now();
+        while begin.elapsed() < CLEAN {
+            let (code, _) = self.send("GET", &self.root(), None).await?;
+            if code == StatusCode::NOT_FOUND {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        Err(CheckError::Unclean(format!("namespace {} is being deleted, and not gone yet", self.namespace)))
     }
 
     async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value), CheckError> {
@@ -287,6 +318,14 @@ impl Scratch {
         let answer = answer.map_err(|error| CheckError::Unreachable(format!("{method} {path}: {error}")))?;
         Ok((answer.status(), serde_json::from_slice(answer.body()).unwrap_or_default()))
     }
+}
+
+/// The resource and name of what a step is about.
+fn made_by(place: &Place, body: Option<&Value>) -> (String, String) {
+    let id = if place.group.is_empty() { place.plural.clone() } else { format!("{}.{}", place.plural, place.group) };
+    let text = |path: &str| body.and_then(|body| body.pointer(path)?.as_str()).unwrap_or_default();
+    let name = if place.name.is_empty() { text("/metadata/name") } else { &place.name };
+    (id, name.to_owned())
 }
 
 struct Item {

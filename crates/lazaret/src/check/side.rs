@@ -154,9 +154,11 @@ impl Side {
                 None => self.fill_text(text).into(),
             },
             Value::Array(items) => items.iter().map(|item| self.fill(item)).collect(),
-            Value::Object(map) => {
-                map.iter().map(|(key, value)| (self.fill_text(key), self.fill(value))).collect::<serde_json::Map<_, _>>().into()
-            }
+            Value::Object(map) => map
+                .iter()
+                .map(|(key, value)| (self.fill_text(key), self.fill(value)))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
             other => other.clone(),
         }
     }
@@ -247,7 +249,10 @@ impl Side {
             for of in LIVELY {
                 let list = self.get(schema, of).await?.unwrap_or_default();
                 for item in list.pointer("/items").and_then(Value::as_array).into_iter().flatten() {
-                    seen.push((item.pointer("/metadata/uid").cloned(), item.pointer("/metadata/resourceVersion").cloned()));
+                    seen.push((
+                        item.pointer("/metadata/uid").cloned(),
+                        item.pointer("/metadata/resourceVersion").cloned(),
+                    ));
                 }
             }
             if last.as_ref() != Some(&seen) {
