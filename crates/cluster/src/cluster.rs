@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use imbl::OrdSet;
+use imbl::{OrdMap, OrdSet};
 use twin::{Compacted, Queue, Random, Store, Time};
 
-use crate::controllers::{self, Next, Work};
+use crate::controllers::{self, History, Next, Work};
 use crate::index::Index;
 use crate::labels;
 use crate::object::ObjectKey;
@@ -46,6 +46,8 @@ pub struct Cluster {
     index: Index,
     /// What the scheduler keeps at hand.
     pub(crate) scheduling: crate::scheduler::State,
+    /// What autoscalers remember.
+    autoscaling: OrdMap<ObjectKey, History>,
     work: Queue<Work>,
     /// What has been worked on since [`Cluster::trace`], if anyone asked.
     worked: Option<OrdSet<ObjectKey>>,
@@ -102,11 +104,30 @@ impl Cluster {
             store: Store::new(1, CHANGES_KEPT),
             index: Index::default(),
             scheduling: crate::scheduler::State::default(),
+            autoscaling: OrdMap::new(),
             work: Queue::default(),
             worked: None,
             now,
             random: Random::new(seed),
         }
+    }
+
+    /// What every autoscaler remembers that has looked.
+    pub(crate) fn autoscaling(&self) -> impl Iterator<Item = (&ObjectKey, &History)> {
+        self.autoscaling.iter()
+    }
+
+    /// What one autoscaler remembers.
+    pub(crate) fn autoscaling_of(&self, key: &ObjectKey) -> Option<&History> {
+        self.autoscaling.get(key)
+    }
+
+    /// Has it remember something else, or (`None`) nothing.
+    pub(crate) fn set_autoscaling(&mut self, key: &ObjectKey, history: Option<History>) {
+        match history {
+            Some(history) => self.autoscaling.insert(key.clone(), history),
+            None => self.autoscaling.remove(key),
+        };
     }
 
     /// What time it is here.

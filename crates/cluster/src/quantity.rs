@@ -47,6 +47,12 @@ impl Quantity {
         Self { milli, family: Family::Decimal }
     }
 
+    /// The same, written in powers of 1024.
+    #[must_use]
+    pub fn binary(self) -> Self {
+        Self { family: Family::Binary, ..self }
+    }
+
     /// In thousandths.
     #[must_use]
     pub fn as_milli(self) -> i128 {

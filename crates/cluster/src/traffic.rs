@@ -55,6 +55,32 @@ pub fn around(cluster: &Cluster, services: impl IntoIterator<Item = String>) -> 
     traffic
 }
 
+/// The ready endpoints of a service (`namespace/name`), as its EndpointSlices have them.
+#[must_use]
+pub fn ready(cluster: &Cluster, service: &str) -> u64 {
+    let Some((namespace, name)) = service.split_once('/') else { return 0 };
+    cluster.slices(namespace, name).map(|(_, slice)| ready_in(slice)).sum()
+}
+
+/// The ready endpoints in a slice. An endpoint that does not say counts as ready (`discovery/v1`).
+#[must_use]
+pub fn ready_in(slice: &Value) -> u64 {
+    let ready = |endpoint: &&Value| endpoint.at(&["conditions", "ready"]).as_bool() != Some(false);
+    let count = |endpoint: &Value| endpoint.at(&["addresses"]).items().len() as u64;
+    slice.at(&["endpoints"]).items().iter().filter(ready).map(count).sum()
+}
+
+/// What one ready pod of a Service serves, in requests per second, if it says so.
+#[must_use]
+pub fn capacity(service: &Value) -> Option<f64> {
+    number(service, "capacity-per-pod")
+}
+
+fn number(service: &Value, what: &str) -> Option<f64> {
+    let text = service.annotation(&format!("{PREFIX}{what}"))?;
+    text.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0)
+}
+
 /// Whom a Service says it calls: `namespace/name`.
 pub(crate) fn called(namespace: &str, service: &Value) -> impl Iterator<Item = String> {
     let text = service.annotation(&format!("{PREFIX}calls")).unwrap_or_default();
@@ -72,12 +98,12 @@ pub(crate) fn called(namespace: &str, service: &Value) -> impl Iterator<Item = S
 /// | `waiting-max` | requests that one pod lets wait before it turns others away |
 /// | `warm-up-seconds` | for how long a new pod is slower |
 /// | `timeout-seconds`, `retries`, `retry-pause-seconds` | how its clients behave |
+/// | `cpu-per-request` | what one request takes of a CPU, as `5m`: what autoscalers on CPU go by |
 /// | `calls` | what it asks of others for one request: `stock=1, payments/ledger=0.2` |
 #[must_use]
 pub fn profile(namespace: &str, service: &Value) -> Option<Profile> {
     let said = |what: &str| service.annotation(&format!("{PREFIX}{what}"));
-    let number =
-        |what: &str| said(what)?.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+    let number = |what: &str| number(service, what);
     let arrivals = said("requests-by-hour").and_then(hours).map(Arrivals::Weekly);
     let arrivals = arrivals.or_else(|| number("requests-per-second").map(Arrivals::Steady));
     let rate = number("capacity-per-pod");

@@ -119,6 +119,27 @@ pub fn run(
     services.into_iter().map(|(name, service)| (name.to_owned(), service.end())).collect()
 }
 
+/// What comes to each service at one second of the week, in requests per second, its callers' requests among it. With so many
+/// endpoints ready and nothing waiting: what is offered, retries not counted.
+pub fn rates(traffic: &Traffic, ready: &BTreeMap<String, u64>, second: f64) -> BTreeMap<String, f64> {
+    let courses: BTreeMap<&str, Endpoints> = traffic
+        .services
+        .keys()
+        .map(|name| (name.as_str(), vec![(0.0, ready.get(name).copied().unwrap_or(0))]))
+        .collect();
+    let mut services: BTreeMap<&str, Service<'_>> = traffic
+        .services
+        .iter()
+        .map(|(name, profile)| {
+            let course = courses.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+            (name.as_str(), Service::new(profile, course))
+        })
+        .collect();
+    settle_calls(&mut services, second);
+    let rate = |service: &Service<'_>| service.profile.arrivals.at(second) + service.called;
+    services.iter().map(|(name, service)| ((*name).to_owned(), rate(service))).collect()
+}
+
 /// Rates that services send each other before the first step, to the fixed point (or near it, if calls go in circles).
 fn settle_calls(services: &mut BTreeMap<&str, Service<'_>>, begins: f64) {
     for _ in 0..services.len().min(16) {

@@ -15,6 +15,6 @@ mod queueing;
 mod tests;
 mod traffic;
 
-pub use flow::{Carried, Endpoints, Moment, run};
+pub use flow::{Carried, Endpoints, Moment, rates, run};
 pub use queueing::mean_wait;
 pub use traffic::{Arrivals, Calls, Clients, Profile, Server, Traffic, WEEK_HOURS};

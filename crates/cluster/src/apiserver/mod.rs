@@ -58,4 +58,5 @@ pub use encode::{Body, Encoded, Outgoing, encode, encode_call, event as encode_e
 pub use handle::handle;
 pub(crate) use policy::warnings as policy_warnings;
 pub use status::{Cause, Status};
+pub(crate) use subresources::scale_of;
 pub use token::authenticate;

@@ -206,6 +206,11 @@ fn show_scale(cluster: &Cluster, request: &Request<'_>, scale: &Value) -> Result
     Ok(Answer::document(200, scale.clone()))
 }
 
+/// An object as the `scale` of its kind.
+pub(crate) fn scale_of(object: &Value, scale: Option<&ScalePaths>) -> Value {
+    shown(object, &paths(scale))
+}
+
 /// An object as its `scale`.
 fn shown(object: &Value, paths: &Paths) -> Value {
     let number = |path: &[String]| at(object, path).as_int().unwrap_or(0);

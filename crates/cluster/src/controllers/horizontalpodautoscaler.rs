@@ -1,33 +1,46 @@
 //! The horizontal pod autoscaler.
 //!
-//! Knows: `pkg/controller/podautoscaler`: bounds, conditions, and that it looks every 15 s and no sooner.
-//! Does not know: any metric yet. Without them it does as the real one does without a metrics server: it only keeps the
-//! bounds, and says why it does no more.
+//! Knows: `pkg/controller/podautoscaler/horizontal.go`: that it looks every 15 s and no sooner, what it says in conditions and
+//! events, bounds, and which of several metrics counts.
+//! Does not know: where metrics come from (`metrics`), what follows from one (`replicas`), how fast is too fast (`history`).
+
+mod history;
+mod metrics;
+mod replicas;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
+pub(crate) use history::History;
+
+use self::history::{PERIOD, Rules};
+use self::metrics::{Pipeline, selector_text};
+use self::replicas::{Goal, Proposal, Tolerances, shown};
 use crate::apiserver::registry::set_condition;
-use crate::apiserver::status;
+use crate::apiserver::{scale_of, status};
 use crate::cluster::{Change, Cluster};
 use crate::controllers::client::{Client, Severity};
 use crate::controllers::{self, Controller, Next};
 use crate::doc;
 use crate::object::ObjectKey;
+use crate::quantity::Quantity;
 use crate::schema::split_api_version;
 use crate::time;
-use crate::value::Value;
+use crate::value::{Text, Value};
 
 /// Scales what autoscalers point at.
 pub(crate) struct Autoscalers;
 
 const CLIENT: Client = Client::controller("horizontal-pod-autoscaler");
 const AUTOSCALERS: &str = "horizontalpodautoscalers.autoscaling";
-
-/// How often the real one looks (`--horizontal-pod-autoscaler-sync-period`).
-const PERIOD_MS: u64 = 15_000;
+const SLICES: &str = "endpointslices.discovery.k8s.io";
 
 /// The name of the alarm that makes it look.
 const BEAT: &str = "beat";
+
+/// So long after its start a pod's CPU may still count differently at the next look.
+const PODS_SETTLE: Duration = Duration::from_secs(330);
 
 impl Controller for Autoscalers {
     fn name(&self) -> &'static str {
@@ -35,138 +48,390 @@ impl Controller for Autoscalers {
     }
 
     fn notice(&self, cluster: &Cluster, change: &Change, look: &mut dyn FnMut(ObjectKey)) {
-        if change.key.is(AUTOSCALERS) {
+        let key = &change.key;
+        if key.is(AUTOSCALERS) {
             let spec =
                 |autoscaler: &Option<Value>| autoscaler.as_ref().map(|autoscaler| autoscaler.at(&["spec"]).clone());
-            if change.after.is_some() && spec(&change.before) != spec(&change.after) {
-                look(change.key.clone());
-            }
-            return;
-        }
-        let wanted = |object: &Option<Value>| object.as_ref().map(|object| object.at(&["spec", "replicas"]).clone());
-        if change.key.namespace.is_empty() || change.key.is("pods") || wanted(&change.before) == wanted(&change.after) {
-            return;
-        }
-        for (key, autoscaler) in cluster.list(AUTOSCALERS, Some(&change.key.namespace)) {
-            if *autoscaler.at(&["spec", "scaleTargetRef", "name"]) == *change.key.name.as_str() {
+            if spec(&change.before) != spec(&change.after) {
                 look(key.clone());
+            }
+        } else if key.is("pods") {
+            self.pod_changed(cluster, change, look);
+        } else if key.is(SLICES) || key.is("services") {
+            // Whoever calls a service that has more endpoints calls it more, wherever the caller's callees are.
+            cluster.autoscaling().filter(|(_, history)| history.follows_load).for_each(|(key, _)| look(key.clone()));
+        } else if key.is("namespaces") {
+            cluster.list(AUTOSCALERS, Some(&key.name)).for_each(|(key, _)| look(key.clone()));
+        } else if !key.namespace.is_empty() && !key.is("events") {
+            let concerns = |object: &Option<Value>| {
+                let part = |path| object.as_ref().map(|object| object.at(path).clone());
+                (part(&["spec", "replicas"]), part(&["metadata", "annotations"]))
+            };
+            if concerns(&change.before) == concerns(&change.after) {
+                return;
+            }
+            for (key, autoscaler) in cluster.list(AUTOSCALERS, Some(&key.namespace)) {
+                let spec = autoscaler.at(&["spec"]);
+                let described =
+                    |metric: &Value| *metric.at(&["object", "describedObject", "name"]) == *change.key.name.as_str();
+                if *spec.at(&["scaleTargetRef", "name"]) == *change.key.name.as_str()
+                    || spec.at(&["metrics"]).items().iter().any(described)
+                {
+                    look(key.clone());
+                }
             }
         }
     }
 
     fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
-        let Some(autoscaler) = cluster.get(key) else { return Next::Done };
+        let Some(autoscaler) = cluster.get(key) else {
+            cluster.set_autoscaling(key, None);
+            return Next::Done;
+        };
         // The beat begins with the autoscaler, and whatever happens is seen at the next one.
-        let age = cluster.now().since(autoscaler.created().unwrap_or_default()).as_millis();
-        let past = u64::try_from(age).unwrap_or(0).checked_rem(PERIOD_MS).unwrap_or(0);
-        controllers::set_alarm(cluster, CLIENT.name, key, BEAT, Duration::from_millis(PERIOD_MS - past));
+        let age = cluster.now().since(autoscaler.created().unwrap_or_default());
+        let past = age.as_millis().checked_rem(PERIOD.as_millis()).and_then(|past| u64::try_from(past).ok());
+        let left = PERIOD - Duration::from_millis(past.unwrap_or(0));
+        controllers::set_alarm(cluster, CLIENT.name, key, BEAT, left);
         Next::Done
     }
 
     fn ring(&self, cluster: &mut Cluster, key: &ObjectKey, _: &str) -> Next {
-        let Some(autoscaler) = cluster.get(key).cloned() else { return Next::Done };
-        if autoscaler.is_terminating() {
+        let Some(autoscaler) = cluster.get(key).filter(|autoscaler| !autoscaler.is_terminating()).cloned() else {
             return Next::Done;
+        };
+        let mut history = cluster.autoscaling_of(key).cloned().unwrap_or_else(|| taken_over(cluster, &autoscaler));
+        history.catch_up(cluster.now());
+        let mut look = Look { cluster, key, autoscaler: autoscaler.clone(), history, events: Vec::new(), moves: false };
+        look.look();
+        let Look { autoscaler: new, mut history, events, moves, .. } = look;
+        let changed = new.at(&["status"]) != autoscaler.at(&["status"]);
+        // Once nothing changes any more, only a change of something else can change that.
+        let rests = !changed && !moves;
+        history.quiet = rests;
+        cluster.set_autoscaling(key, Some(history));
+        if changed {
+            let _ = CLIENT.update_status(cluster, key, |autoscaler| {
+                autoscaler.set(&["status"], new.at(&["status"]).clone());
+            });
+            for (severity, reason, message) in events {
+                CLIENT.event(cluster, &autoscaler, severity, reason, &message);
+            }
         }
-        let (status, event) = look(cluster, key, &autoscaler);
-        // Once nothing changes any more, only a change of the target or of the autoscaler can change that.
-        if status == *autoscaler.at(&["status"]) {
-            return Next::Done;
-        }
-        let _ = CLIENT.update_status(cluster, key, |autoscaler| autoscaler.set(&["status"], status));
-        if let Some((severity, reason, message)) = event {
-            CLIENT.event(cluster, &autoscaler, severity, reason, &message);
-        }
-        self.reconcile(cluster, key)
+        if rests { Next::Done } else { self.reconcile(cluster, key) }
     }
 }
 
-/// What an autoscaler scales.
-struct Target {
-    key: ObjectKey,
-    path: Vec<String>,
-    wanted: i64,
-    have: i64,
+impl Autoscalers {
+    /// A pod that comes, goes, starts or gets ready is felt by whoever scales it.
+    fn pod_changed(&self, cluster: &Cluster, change: &Change, look: &mut dyn FnMut(ObjectKey)) {
+        let concerns = |pod: &Option<Value>| {
+            pod.as_ref().map(|pod| {
+                let phase = pod.at(&["status", "phase"]).clone();
+                (
+                    phase,
+                    pod.condition_is_true("Ready"),
+                    pod.is_terminating(),
+                    pod.at(&["metadata", "annotations"]).clone(),
+                )
+            })
+        };
+        if concerns(&change.before) == concerns(&change.after) {
+            return;
+        }
+        let Some(pod) = change.after.as_ref().or(change.before.as_ref()) else { return };
+        for (key, _) in cluster.list(AUTOSCALERS, Some(&change.key.namespace)) {
+            // One that has not selected anything yet has a first look before it.
+            let selector = cluster.autoscaling_of(key).and_then(|history| history.selector.as_deref());
+            let felt = selector.and_then(|text| crate::labels::Selector::parse(text).ok());
+            if felt.is_some_and(|selector| selector.matches(pod.labels())) {
+                look(key.clone());
+            }
+        }
+    }
+}
+
+/// What one begins with that has looked before, elsewhere: in the cluster that this one was taken from, or before the
+/// controllers were started again. It recommended what it wanted, and what it measured is known.
+fn taken_over(cluster: &Cluster, autoscaler: &Value) -> History {
+    let mut history = History::default();
+    let status = autoscaler.at(&["status"]);
+    let active = autoscaler.condition_is_true("ScalingActive");
+    if let Some(wanted) = status.at(&["desiredReplicas"]).as_int().filter(|_| active) {
+        history.begin(wanted, cluster.now() - PERIOD);
+        history.learned = Some(status.clone());
+    }
+    history
 }
 
 type Event = (Severity, &'static str, String);
 
-/// Does what is to be done; gives the new status, and what people should hear.
-fn look(cluster: &mut Cluster, key: &ObjectKey, autoscaler: &Value) -> (Value, Option<Event>) {
-    let now = time::format(cluster.now());
-    let mut new = autoscaler.clone();
-    if new.at(&["status", "currentMetrics"]).is_null() {
-        new.set(&["status", "currentMetrics"], Value::Null);
-    }
-    let mut say = |kind: &str, truth: bool, reason: &str, message: &str| {
+/// What an autoscaler scales.
+struct Target {
+    key: ObjectKey,
+    object: Value,
+    path: Vec<Text>,
+    /// `spec.replicas` of its scale.
+    wanted: i64,
+    /// `status.replicas` of its scale.
+    have: i64,
+    selector: String,
+}
+
+/// What a metric asks for: how many, what that is called, and what is shown of it.
+struct Measured {
+    proposal: Proposal,
+    name: String,
+    shown: Value,
+}
+
+/// Why a metric asks for nothing: the reason, the words of the condition, and those of the error.
+struct Unmeasured {
+    reason: &'static str,
+    message: String,
+    error: String,
+}
+
+/// What all metrics together ask for.
+struct Wanted {
+    replicas: i64,
+    metric: String,
+}
+
+/// One look.
+struct Look<'a> {
+    cluster: &'a mut Cluster,
+    key: &'a ObjectKey,
+    autoscaler: Value,
+    history: History,
+    events: Vec<Event>,
+    /// Whether the next look may see something else though nothing happens meanwhile.
+    moves: bool,
+}
+
+impl Look<'_> {
+    fn say(&mut self, kind: &str, truth: bool, reason: &str, message: &str) {
+        let now = time::format(self.cluster.now());
         let truth = if truth { "True" } else { "False" };
-        set_condition(
-            &mut new,
-            &now,
-            doc!({"type": (kind), "status": (truth), "reason": (reason), "message": (message)}),
-        );
-    };
-    let target = match target(cluster, key, autoscaler) {
-        Ok(target) => target,
-        Err(why) => {
-            let message = format!("the HPA controller was unable to get the target's current scale: {why}");
-            say("AbleToScale", false, "FailedGetScale", &message);
-            new.set(
-                &["status", "desiredReplicas"],
-                autoscaler.at(&["status", "desiredReplicas"]).as_int().unwrap_or(0),
-            );
-            return (new.at(&["status"]).clone(), Some((Severity::Warning, "FailedGetScale", why)));
-        }
-    };
-    say("AbleToScale", true, "SucceededGetScale", "the HPA controller was able to get the target's current scale");
-    let bound = |field: &str, default: i64| autoscaler.at(&["spec", field]).as_int().unwrap_or(default);
-    let (least, most) = (bound("minReplicas", 1), bound("maxReplicas", 1));
-    if target.wanted == 0 && least != 0 {
-        let message = "scaling is disabled since the replica count of the target is zero";
-        say("ScalingActive", false, "ScalingDisabled", message);
-        set_replicas(&mut new, target.have, 0);
-        return (new.at(&["status"]).clone(), None);
+        let condition = doc!({"type": (kind), "status": (truth), "reason": (reason), "message": (message)});
+        set_condition(&mut self.autoscaler, &now, condition);
     }
-    let (wanted, why) = if target.wanted > most {
-        (most, "Current number of replicas above Spec.MaxReplicas")
-    } else if target.wanted < least {
-        (least, "Current number of replicas below Spec.MinReplicas")
-    } else {
-        let (reason, message) = unmeasured(autoscaler);
-        say("ScalingActive", false, reason, &format!("the HPA was unable to compute the replica count: {message}"));
-        let before = autoscaler.at(&["status", "desiredReplicas"]).as_int().unwrap_or(0);
-        set_replicas(&mut new, target.have, before);
-        let unknown: Vec<Value> =
-            autoscaler.at(&["spec", "metrics"]).items().iter().map(|_| doc!({"type": ""})).collect();
-        new.set(&["status", "currentMetrics"], unknown);
-        return (new.at(&["status"]).clone(), Some((Severity::Warning, reason, message)));
-    };
-    let path: Vec<&str> = target.path.iter().map(String::as_str).collect();
-    match CLIENT.update(cluster, &target.key, |object| object.set(&path, wanted)) {
-        Ok(_) => {
-            let message = format!("the HPA controller was able to update the target scale to {wanted}");
-            say("AbleToScale", true, "SucceededRescale", &message);
-            new.set(&["status", "lastScaleTime"], now.as_str());
-            set_replicas(&mut new, target.have, wanted);
-            let message = format!("New size: {wanted}; reason: {why}");
-            (new.at(&["status"]).clone(), Some((Severity::Normal, "SuccessfulRescale", message)))
+
+    fn tell(&mut self, severity: Severity, reason: &'static str, message: String) {
+        self.events.push((severity, reason, message));
+    }
+
+    /// Does what is to be done, and writes the new status into its own copy of the autoscaler.
+    fn look(&mut self) {
+        if self.autoscaler.at(&["status", "currentMetrics"]).is_null() {
+            self.autoscaler.set(&["status", "currentMetrics"], Value::Null);
         }
-        Err(refused) => {
-            let message = format!("the HPA controller was unable to update the target scale: {refused}");
-            say("AbleToScale", false, "FailedUpdateScale", &message);
-            set_replicas(&mut new, target.have, target.wanted);
-            (new.at(&["status"]).clone(), Some((Severity::Warning, "FailedRescale", message)))
+        let target = match target(self.cluster, self.key, &self.autoscaler) {
+            Ok(target) => target,
+            Err(why) => {
+                let message = format!("the HPA controller was unable to get the target's current scale: {why}");
+                self.say("AbleToScale", false, "FailedGetScale", &message);
+                self.set(&["desiredReplicas"], self.number("desiredReplicas"));
+                self.tell(Severity::Warning, "FailedGetScale", why);
+                return;
+            }
+        };
+        let message = "the HPA controller was able to get the target's current scale";
+        self.say("AbleToScale", true, "SucceededGetScale", message);
+        let now = self.cluster.now();
+        let current = target.wanted;
+        self.history.begin(current, now);
+        let behavior = self.autoscaler.at(&["spec", "behavior"]).clone();
+        let bound = |field: &str| self.autoscaler.at(&["spec", field]).as_int().unwrap_or(1);
+        let rules = Rules { current, least: bound("minReplicas"), most: bound("maxReplicas"), behavior: &behavior };
+        if current == 0 {
+            let message = "scaling is disabled since the replica count of the target is zero";
+            self.say("ScalingActive", false, "ScalingDisabled", message);
+            self.set_replicas(0, 0, Value::Null);
+            return;
         }
+        if current > rules.most {
+            let why = "Current number of replicas above Spec.MaxReplicas";
+            self.rescale(&target, &rules, rules.most, why, Value::Null);
+            return;
+        }
+        if current < rules.least {
+            let why = "Current number of replicas below Spec.MinReplicas";
+            self.rescale(&target, &rules, rules.least, why, Value::Null);
+            return;
+        }
+        let (wanted, statuses) = self.measure(&target, &behavior);
+        let Ok(wanted) = wanted else {
+            self.set_replicas(current, self.number("desiredReplicas"), statuses);
+            return;
+        };
+        let why = match wanted.replicas.cmp(&current) {
+            std::cmp::Ordering::Greater => format!("{} above target", wanted.metric),
+            std::cmp::Ordering::Less => "All metrics below target".to_owned(),
+            std::cmp::Ordering::Equal => String::new(),
+        };
+        let normalized = self.history.normalize(wanted.replicas, &rules, now);
+        self.moves |= normalized.held_back;
+        let (stabilized, limited) = (normalized.stabilized, normalized.limited);
+        self.say("AbleToScale", true, stabilized.reason, stabilized.message);
+        self.say("ScalingLimited", limited.replicas != stabilized.replicas, limited.reason, limited.message);
+        if limited.replicas == current {
+            self.set_replicas(current, current, statuses);
+        } else {
+            self.rescale(&target, &rules, limited.replicas, &why, statuses);
+        }
+    }
+
+    fn rescale(&mut self, target: &Target, rules: &Rules<'_>, to: i64, why: &str, statuses: Value) {
+        let path: Vec<&str> = target.path.iter().map(|part| part.as_str()).collect();
+        match CLIENT.update(self.cluster, &target.key, |object| object.set(&path, to)) {
+            Ok(_) => {
+                let message = format!("the HPA controller was able to update the target scale to {to}");
+                self.say("AbleToScale", true, "SucceededRescale", &message);
+                self.tell(Severity::Normal, "SuccessfulRescale", format!("New size: {to}; reason: {why}"));
+                let now = self.cluster.now();
+                self.history.scaled(rules, to, now);
+                self.set(&["lastScaleTime"], time::format(now));
+                self.set_replicas(rules.current, to, statuses);
+            }
+            Err(refused) => {
+                let refused = refused.to_string();
+                let message = format!("New size: {to}; reason: {why}; error: {refused}");
+                self.tell(Severity::Warning, "FailedRescale", message);
+                let message = format!("the HPA controller was unable to update the target scale: {refused}");
+                self.say("AbleToScale", false, "FailedUpdateScale", &message);
+                self.set_replicas(rules.current, self.number("desiredReplicas"), statuses);
+            }
+        }
+    }
+
+    /// What all metrics together ask for, and what is shown of each. With some of them unknown it may only grow.
+    fn measure(&mut self, target: &Target, behavior: &Value) -> (Result<Wanted, ()>, Value) {
+        let specs = self.autoscaler.at(&["spec", "metrics"]).clone();
+        let tolerances = history::tolerances(behavior);
+        if let Err((reason, message, told)) = self.select(target) {
+            self.say("ScalingActive", false, reason, &message);
+            let (event, told) = told.unwrap_or((reason, message.clone()));
+            self.tell(Severity::Warning, event, told.clone());
+            self.tell(Severity::Warning, "FailedComputeMetricsReplicas", told);
+            return (Err(()), Value::Null);
+        }
+        let learned = self.history.learned.clone();
+        let (results, follows_load) = {
+            let pods = metrics::selected(self.cluster, &self.key.namespace, &target.selector).unwrap_or_default();
+            let pipeline = Pipeline::of(self.cluster, &self.key.namespace, &target.object, &pods, learned.as_ref());
+            let results: Vec<Result<Measured, Unmeasured>> =
+                specs.items().iter().map(|spec| measure(&pipeline, target, spec, tolerances)).collect();
+            let known = results.iter().any(Result::is_ok);
+            self.moves |= known && (pipeline.by_hour || any_settles(&pods, self.cluster.now()));
+            (results, pipeline.follows_load())
+        };
+        self.history.follows_load = follows_load;
+        let statuses: Vec<Value> = results
+            .iter()
+            .map(|result| result.as_ref().map_or_else(|_| doc!({"type": ""}), |measured| measured.shown.clone()))
+            .collect();
+        let statuses = Value::from(statuses);
+        let mut wanted: Option<Wanted> = None;
+        let mut unmeasured = Vec::new();
+        for result in results {
+            match result {
+                Ok(Measured { proposal, name, .. }) => {
+                    if wanted.as_ref().is_none_or(|wanted| wanted.replicas == 0 || proposal.replicas > wanted.replicas)
+                    {
+                        wanted = Some(Wanted { replicas: proposal.replicas, metric: name });
+                    }
+                }
+                Err(why) => unmeasured.push(why),
+            }
+        }
+        for why in &unmeasured {
+            self.tell(Severity::Warning, why.reason, why.message.clone());
+        }
+        let shrinks = wanted.as_ref().is_none_or(|wanted| wanted.replicas < target.wanted);
+        if let Some(first) = unmeasured.first()
+            && shrinks
+        {
+            let message = format!("the HPA was unable to compute the replica count: {}", first.message);
+            let (of, all) = (unmeasured.len(), specs.items().len());
+            let error = format!("invalid metrics ({of} invalid out of {all}), first error is: {}", first.error);
+            self.say("ScalingActive", false, first.reason, &message);
+            self.tell(Severity::Warning, "FailedComputeMetricsReplicas", error);
+            return (Err(()), statuses);
+        }
+        let Some(wanted) = wanted else { return (Err(()), statuses) };
+        let message = format!("the HPA was able to successfully calculate a replica count from {}", wanted.metric);
+        self.say("ScalingActive", true, "ValidMetricFound", &message);
+        (Ok(wanted), statuses)
+    }
+
+    /// Checks that the pods of a target can be told, and are nobody else's.
+    ///
+    /// # Errors
+    /// The condition's reason and message, and the event's if they are others.
+    #[expect(clippy::type_complexity, reason = "said once, read once")]
+    fn select(&mut self, target: &Target) -> Result<(), (&'static str, String, Option<(&'static str, String)>)> {
+        if target.selector.is_empty() {
+            let message = "the HPA target's scale is missing a selector".to_owned();
+            return Err(("InvalidSelector", message, Some(("SelectorRequired", "selector is required".to_owned()))));
+        }
+        let pods = match metrics::selected(self.cluster, &self.key.namespace, &target.selector) {
+            Ok(pods) => pods,
+            Err(why) => {
+                let message = format!("couldn't convert selector into a corresponding internal selector object: {why}");
+                return Err(("InvalidSelector", message, None));
+            }
+        };
+        let mut rivals: Vec<&ObjectKey> = self
+            .cluster
+            .autoscaling()
+            .filter(|(key, history)| {
+                key.namespace == self.key.namespace && *key != self.key && {
+                    let selector = history.selector.as_deref().map(crate::labels::Selector::parse);
+                    let selector = selector.and_then(Result::ok);
+                    selector.is_some_and(|selector| pods.iter().any(|pod| selector.matches(pod.labels())))
+                }
+            })
+            .map(|(key, _)| key)
+            .collect();
+        self.history.selector = Some(Text::from(target.selector.as_str()));
+        if rivals.is_empty() {
+            return Ok(());
+        }
+        rivals.push(self.key);
+        rivals.sort();
+        let rivals: Vec<String> = rivals.iter().map(|key| format!("{}/{}", key.namespace, key.name)).collect();
+        let (selector, rivals) = (&target.selector, rivals.join(" "));
+        let message = format!("pods by selector {selector} are controlled by multiple HPAs: [{rivals}]");
+        Err(("AmbiguousSelector", message, None))
+    }
+
+    fn number(&self, field: &str) -> i64 {
+        self.autoscaler.at(&["status", field]).as_int().unwrap_or(0)
+    }
+
+    fn set(&mut self, path: &[&str], value: impl Into<Value>) {
+        let path: Vec<&str> = ["status"].iter().chain(path).copied().collect();
+        self.autoscaler.set(&path, value);
+    }
+
+    fn set_replicas(&mut self, have: i64, wanted: i64, metrics: Value) {
+        if have == 0 {
+            self.autoscaler.remove(&["status", "currentReplicas"]);
+        } else {
+            self.set(&["currentReplicas"], have);
+        }
+        self.set(&["desiredReplicas"], wanted);
+        self.set(&["currentMetrics"], metrics);
     }
 }
 
-fn set_replicas(autoscaler: &mut Value, have: i64, wanted: i64) {
-    if have == 0 {
-        autoscaler.remove(&["status", "currentReplicas"]);
-    } else {
-        autoscaler.set(&["status", "currentReplicas"], have);
-    }
-    autoscaler.set(&["status", "desiredReplicas"], wanted);
+/// Whether the CPU of one of these may yet count differently because it has not run for long.
+fn any_settles(pods: &[&Value], now: twin::Time) -> bool {
+    pods.iter().any(|pod| {
+        let started = pod.at(&["status", "startTime"]).as_str().and_then(time::parse);
+        started.is_none_or(|started| started + PODS_SETTLE > now)
+    })
 }
 
 /// The `scale` of what an autoscaler points at, or why there is none.
@@ -181,91 +446,174 @@ fn target(cluster: &Cluster, key: &ObjectKey, autoscaler: &Value) -> Result<Targ
     let scale = scale.ok_or_else(|| "the server could not find the requested resource".to_owned())?;
     let target = key.beside(resource.storage.resource.clone(), name);
     let object = cluster.get(&target).ok_or_else(|| status::Status::not_found(&target.resource, name).message)?;
-    let split = |path: &str| path.trim_start_matches('.').split('.').map(str::to_owned).collect::<Vec<_>>();
-    let paths = scale.scale.as_ref().map(|paths| (split(&paths.spec), split(&paths.status)));
-    let (wanted, have) = paths.unwrap_or_else(|| (split("spec.replicas"), split("status.replicas")));
-    let number =
-        |path: &[String]| object.at(&path.iter().map(String::as_str).collect::<Vec<_>>()).as_int().unwrap_or(0);
-    Ok(Target { key: target, wanted: number(&wanted), have: number(&have), path: wanted })
+    let path = scale.scale.as_ref().map_or("spec.replicas", |paths| paths.spec.as_str());
+    let path = path.trim_start_matches('.').split('.').map(Text::from).collect();
+    let scale = scale_of(object, scale.scale.as_ref());
+    let number = |path: &[&str]| scale.at(path).as_int().unwrap_or(0);
+    Ok(Target {
+        key: target,
+        object: object.clone(),
+        path,
+        wanted: number(&["spec", "replicas"]),
+        have: number(&["status", "replicas"]),
+        selector: scale.at(&["status", "selector"]).str_or_empty().to_owned(),
+    })
 }
 
-/// Why the first metric cannot be had: reason and message, as a cluster without metrics APIs says it.
-fn unmeasured(autoscaler: &Value) -> (&'static str, String) {
-    let none = |what: &str| format!("unable to get metric {what}: no metrics API");
-    let metric = autoscaler.at(&["spec", "metrics"]).items().first().cloned().unwrap_or_default();
-    match metric.at(&["type"]).str_or_empty() {
-        "Pods" => ("FailedGetPodsMetric", none(metric.at(&["pods", "metric", "name"]).str_or_empty())),
-        "Object" => ("FailedGetObjectMetric", none(metric.at(&["object", "metric", "name"]).str_or_empty())),
-        "External" => ("FailedGetExternalMetric", none(metric.at(&["external", "metric", "name"]).str_or_empty())),
-        kind => {
-            let source = if kind == "ContainerResource" { "containerResource" } else { "resource" };
-            let reason = if kind == "ContainerResource" {
-                "FailedGetContainerResourceMetric"
-            } else {
-                "FailedGetResourceMetric"
-            };
-            let name = metric.at(&[source, "name"]).as_str().unwrap_or("cpu");
-            let what = if metric.at(&[source, "target", "type"]) == "AverageValue" { "usage" } else { "utilization" };
-            let message = format!(
-                "failed to get {name} {what}: unable to get metrics for resource {name}: unable to fetch metrics from resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)"
-            );
-            (reason, message)
-        }
+/// What one metric asks for.
+fn measure(
+    pipeline: &Pipeline<'_>,
+    target: &Target,
+    spec: &Value,
+    tolerances: Tolerances,
+) -> Result<Measured, Unmeasured> {
+    match spec.at(&["type"]).str_or_empty() {
+        "Pods" => pods_metric(pipeline, target, spec.at(&["pods"]), tolerances),
+        "Object" => object_metric(pipeline, target, spec.at(&["object"]), tolerances),
+        "External" => external_metric(pipeline, target, spec.at(&["external"]), tolerances),
+        "ContainerResource" => resource_metric(pipeline, target, spec, "containerResource", tolerances),
+        _ => resource_metric(pipeline, target, spec, "resource", tolerances),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{cluster, create, story};
-
-    fn check(replicas: Option<i64>, expected: &[&str]) {
-        let mut cluster = cluster(&["4"]);
-        if let Some(replicas) = replicas {
-            let labels = doc!({"app": "web"});
-            create(
-                &mut cluster,
-                "deployments.apps",
-                doc!({
-                    "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"},
-                    "spec": {
-                        "replicas": (replicas), "selector": {"matchLabels": (&labels)},
-                        "template": {"metadata": {"labels": (&labels)}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}},
-                    },
-                }),
-            );
+fn resource_metric(
+    pipeline: &Pipeline<'_>,
+    target: &Target,
+    spec: &Value,
+    source: &'static str,
+    tolerances: Tolerances,
+) -> Result<Measured, Unmeasured> {
+    let metric = spec.at(&[source]);
+    let (name, container) = (metric.at(&["name"]).str_or_empty(), metric.at(&["container"]).str_or_empty());
+    let (reason, of) = match source {
+        "resource" => ("FailedGetResourceMetric", format!("{name} resource")),
+        _ => ("FailedGetContainerResourceMetric", format!("{container} container")),
+    };
+    let (goal, what) = match goal(metric, "averageValue") {
+        Some(milli) => (Goal::Milli { of: milli, resource: name }, "usage"),
+        None => {
+            let percent = metric.at(&["target", "averageUtilization"]).as_int().unwrap_or(1);
+            (Goal::Percent { of: percent, resource: name, container }, "utilization")
         }
-        create(
-            &mut cluster,
-            AUTOSCALERS,
-            doc!({
-                "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web", "namespace": "shop"},
-                "spec": {
-                    "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
-                    "minReplicas": 2, "maxReplicas": 3,
-                    "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}}],
-                },
-            }),
-        );
-        let told = story(&mut cluster, 100, AUTOSCALERS, |autoscaler| {
-            let conditions = autoscaler.at(&["status", "conditions"]).items().iter();
-            let reasons: Vec<&str> = conditions.map(|condition| condition.at(&["reason"]).str_or_empty()).collect();
-            format!("{} {}", reasons.join(" "), autoscaler.at(&["status", "desiredReplicas"]))
-        });
-        assert_eq!(told, expected);
-        assert!(cluster.settle(twin::Time::NEVER).settled, "an autoscaler that has said all is quiet");
+    };
+    let samples = pipeline.resource(name, container);
+    let proposal = samples.and_then(|samples| {
+        replicas::per_pod(pipeline.pods, samples, target.wanted, goal, tolerances, pipeline.cluster.now())
+    });
+    let proposal = proposal.map_err(|why| {
+        let message = format!("failed to get {name} {what}: {why}");
+        let error = format!("failed to get {of} metric value: {message}");
+        Unmeasured { reason, message, error }
+    })?;
+    let mut current = doc!({"averageValue": (shown(name, proposal.average))});
+    if let Some(percent) = proposal.percent {
+        current.set(&["averageUtilization"], percent);
     }
+    let mut inner = doc!({"name": (name), "current": (current)});
+    let called = match (goal, source) {
+        (Goal::Milli { .. }, _) => format!("{name} resource"),
+        (_, "resource") => format!("{name} resource utilization (percentage of request)"),
+        _ => format!("{name} container resource utilization (percentage of request)"),
+    };
+    if !container.is_empty() {
+        inner.set(&["container"], container);
+    }
+    Ok(Measured { proposal, name: called, shown: status_of(spec, source, inner) })
+}
 
-    #[test]
-    fn bounds_are_kept_without_any_metric_and_only_at_the_beat() {
-        check(Some(5), &["15000 web: SucceededRescale 3", "30000 web: SucceededGetScale FailedGetResourceMetric 3"]);
-        check(Some(1), &["15000 web: SucceededRescale 2", "30000 web: SucceededGetScale FailedGetResourceMetric 2"]);
-        check(Some(2), &["15000 web: SucceededGetScale FailedGetResourceMetric 0"]);
-    }
+fn pods_metric(
+    pipeline: &Pipeline<'_>,
+    target: &Target,
+    metric: &Value,
+    tolerances: Tolerances,
+) -> Result<Measured, Unmeasured> {
+    let name = metric.at(&["metric", "name"]).str_or_empty();
+    let goal = Goal::Milli { of: goal(metric, "averageValue").unwrap_or(1), resource: "" };
+    let samples = pipeline.of_pods(name, metric.at(&["metric", "selector"]));
+    let proposal = samples.and_then(|samples| {
+        replicas::per_pod(pipeline.pods, samples, target.wanted, goal, tolerances, pipeline.cluster.now())
+    });
+    let proposal = proposal.map_err(|message| {
+        let error = format!("failed to get pods metric value: {message}");
+        Unmeasured { reason: "FailedGetPodsMetric", message, error }
+    })?;
+    let inner = doc!({"metric": (metric.at(&["metric"])), "current": {"averageValue": (shown("", proposal.average))}});
+    Ok(Measured { proposal, name: format!("pods metric {name}"), shown: doc!({"type": "Pods", "pods": (inner)}) })
+}
 
-    #[test]
-    fn a_target_at_zero_or_not_there_is_not_scaled() {
-        check(Some(0), &["15000 web: SucceededGetScale ScalingDisabled 0"]);
-        check(None, &["15000 web: FailedGetScale 0"]);
+fn object_metric(
+    pipeline: &Pipeline<'_>,
+    target: &Target,
+    metric: &Value,
+    tolerances: Tolerances,
+) -> Result<Measured, Unmeasured> {
+    let name = metric.at(&["metric", "name"]).str_or_empty();
+    let (described, selector) = (metric.at(&["describedObject"]), metric.at(&["metric", "selector"]));
+    let each = *metric.at(&["target", "type"]) == *"AverageValue";
+    let value = pipeline.of_object(described, name, selector);
+    let proposal = value.and_then(|value| propose(pipeline, target, metric, value, each, tolerances));
+    let proposal = proposal.map_err(|message| {
+        let inner = if each { format!("failed to get {name} object metric: {message}") } else { message.clone() };
+        let error = format!("failed to get object metric value: {inner}");
+        Unmeasured { reason: "FailedGetObjectMetric", message, error }
+    })?;
+    let field = if each { "averageValue" } else { "value" };
+    let mut current = doc!({});
+    current.set(&[field], shown("", proposal.average));
+    let inner = doc!({"describedObject": (described), "metric": (metric.at(&["metric"])), "current": (current)});
+    let called = if each {
+        format!("external metric {name}({})", selector_text(selector))
+    } else {
+        format!("{} metric {name}", described.at(&["kind"]).str_or_empty())
+    };
+    Ok(Measured { proposal, name: called, shown: doc!({"type": "Object", "object": (inner)}) })
+}
+
+fn external_metric(
+    pipeline: &Pipeline<'_>,
+    target: &Target,
+    metric: &Value,
+    tolerances: Tolerances,
+) -> Result<Measured, Unmeasured> {
+    let (name, selector) = (metric.at(&["metric", "name"]).str_or_empty(), metric.at(&["metric", "selector"]));
+    let each = goal(metric, "averageValue").is_some();
+    let value = pipeline.external(name, selector);
+    let proposal = value.and_then(|value| propose(pipeline, target, metric, value, each, tolerances));
+    let proposal = proposal.map_err(|message| {
+        let what = if each { format!("{name} external metric") } else { format!("external metric {name}") };
+        let error = format!("failed to get {name} external metric value: failed to get {what}: {message}");
+        Unmeasured { reason: "FailedGetExternalMetric", message, error }
+    })?;
+    let mut current = doc!({});
+    current.set(&[if each { "averageValue" } else { "value" }], shown("", proposal.average));
+    let inner = doc!({"metric": (metric.at(&["metric"])), "current": (current)});
+    let called = format!("external metric {name}({})", selector_text(selector));
+    Ok(Measured { proposal, name: called, shown: doc!({"type": "External", "external": (inner)}) })
+}
+
+/// What a value asks for that is not any pod's own: for each replica so much, or so much in all.
+fn propose(
+    pipeline: &Pipeline<'_>,
+    target: &Target,
+    metric: &Value,
+    value: i64,
+    each: bool,
+    tolerances: Tolerances,
+) -> Result<Proposal, String> {
+    let goal = goal(metric, if each { "averageValue" } else { "value" }).unwrap_or(1);
+    if each {
+        return Ok(replicas::divided(target.have, value, goal, tolerances));
     }
+    replicas::shared(pipeline.pods, target.wanted, value, goal, tolerances)
+}
+
+/// A target in thousandths.
+fn goal(metric: &Value, field: &str) -> Option<i64> {
+    Quantity::of(metric.at(&["target", field])).and_then(|goal| i64::try_from(goal.as_milli()).ok())
+}
+
+fn status_of(spec: &Value, source: &str, inner: Value) -> Value {
+    let mut status = doc!({"type": (spec.at(&["type"]))});
+    status.set(&[source], inner);
+    status
 }

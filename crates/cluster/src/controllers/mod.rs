@@ -36,6 +36,8 @@ mod validatingadmissionpolicy;
 
 use std::time::Duration;
 
+pub(crate) use horizontalpodautoscaler::History;
+
 use crate::cluster::{Change, Cluster};
 use crate::object::ObjectKey;
 use crate::value::Text;

@@ -6,7 +6,7 @@
 
 use super::{GroupVersionKind, Schema, split_api_version};
 use crate::doc;
-use crate::value::{Map, Value};
+use crate::value::{Map, Text, Value};
 
 /// The fields of a core Event, and what `events.k8s.io` calls them.
 const EVENT: &[(&str, &str)] = &[
@@ -69,7 +69,58 @@ fn is_cpu_utilization(metric: &Value, target: &str) -> bool {
 }
 
 fn annotation(object: &mut Value, key: &str, value: &Value) {
-    object.make(&["metadata", "annotations"]).set(&[key], value.to_json());
+    let mut text = String::new();
+    write_in_order(value, &mut text);
+    object.make(&["metadata", "annotations"]).set(&[key], text);
+}
+
+/// The order in which the first version's types have their fields, which shows in annotations alone.
+const ORDER: &[&str] = &[
+    "type",
+    "status",
+    "lastTransitionTime",
+    "reason",
+    "message",
+    "target",
+    "kind",
+    "name",
+    "apiVersion",
+    "metricName",
+    "metricSelector",
+    "targetAverageUtilization",
+    "currentAverageUtilization",
+    "targetValue",
+    "currentValue",
+    "targetAverageValue",
+    "currentAverageValue",
+    "selector",
+    "averageValue",
+    "container",
+    "matchLabels",
+];
+
+fn write_in_order(value: &Value, text: &mut String) {
+    let list = |text: &mut String, ends: [char; 2], parts: &mut dyn Iterator<Item = String>| {
+        text.push(ends[0]);
+        text.push_str(&parts.collect::<Vec<_>>().join(","));
+        text.push(ends[1]);
+    };
+    let written = |value: &Value| {
+        let mut text = String::new();
+        write_in_order(value, &mut text);
+        text
+    };
+    if let Some(map) = value.as_object() {
+        let mut entries: Vec<_> = map.iter().collect();
+        entries.sort_by_key(|(key, _)| ORDER.iter().position(|have| have == key).unwrap_or(ORDER.len()));
+        let entry =
+            |(key, value): &&(Text, Value)| format!("{}:{}", Value::from(key.as_str()).to_json(), written(value));
+        list(text, ['{', '}'], &mut entries.iter().map(entry));
+    } else if value.as_array().is_some() {
+        list(text, ['[', ']'], &mut value.items().iter().map(written));
+    } else {
+        text.push_str(&value.to_json());
+    }
 }
 
 fn autoscaler_to_v1(object: &Value) -> Value {
@@ -90,7 +141,9 @@ fn autoscaler_to_v1(object: &Value) -> Value {
         for (at, metric) in metrics.items().iter().enumerate() {
             if Some(at) == cpu {
                 v1.set(&field, metric.at(&["resource", target, "averageUtilization"]));
-            } else if !metric.at(&["type"]).is_empty() {
+            }
+            // What is measured is kept whole, for the raw value's sake.
+            if (Some(at) != cpu || target == "current") && !metric.at(&["type"]).is_empty() {
                 others.push(metric_to_v1(metric, target));
             }
         }
@@ -121,7 +174,8 @@ fn autoscaler_to_v2(object: &Value) -> Value {
         if let Some(others) = kept(&mut v2, key) {
             metrics.extend(others.items().iter().map(|metric| metric_to_v2(metric, target)));
         }
-        if let Some(percent) = v2.remove(&field).filter(|percent| !percent.is_null()) {
+        let said = v2.remove(&field).filter(|percent| !percent.is_null());
+        if let Some(percent) = said.filter(|_| target == "target" || metrics.is_empty()) {
             let mut of_cpu = doc!({"averageUtilization": (percent)});
             if target == "target" {
                 of_cpu.set(&["type"], "Utilization");

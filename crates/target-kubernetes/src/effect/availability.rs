@@ -58,7 +58,7 @@ fn services(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) -> Cour
         let (old, new) = (of(change.before.as_ref()), of(change.after.as_ref()));
         for service in [&old, &new].into_iter().flatten() {
             let side = |slice: Option<&Value>, owner: &Option<String>| {
-                if owner.as_ref() == Some(service) { slice.map_or(0, ready) } else { 0 }
+                if owner.as_ref() == Some(service) { slice.map_or(0, traffic::ready_in) } else { 0 }
             };
             let (was, is) = (side(change.before.as_ref(), &old), side(change.after.as_ref(), &new));
             let key = (change.key.namespace.to_string(), service.clone());
@@ -131,16 +131,9 @@ fn service_of(slice: &Value) -> Option<String> {
     slice.label("kubernetes.io/service-name").map(str::to_owned)
 }
 
-/// The ready endpoints in a slice. An endpoint that does not say counts as ready (`discovery/v1`).
-fn ready(slice: &Value) -> u64 {
-    let ready = |endpoint: &&Value| endpoint.at(&["conditions", "ready"]).as_bool() != Some(false);
-    let count = |endpoint: &Value| endpoint.at(&["addresses"]).items().len() as u64;
-    slice.at(&["endpoints"]).items().iter().filter(ready).map(count).sum()
-}
-
 /// The ready endpoints of a service.
 pub(crate) fn ready_in(cluster: &Cluster, namespace: &str, service: &str) -> u64 {
-    cluster.slices(namespace, service).map(|(_, slice)| ready(slice)).sum()
+    cluster.slices(namespace, service).map(|(_, slice)| traffic::ready_in(slice)).sum()
 }
 
 /// Replicas wanted and ready, as the workload's own status has them.
