@@ -9,8 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{Action, AgentId, Approval, Digest, Effect, Moment, Ruling, TargetName, Verdict};
+use model::{Access, Action, AgentId, Approval, Digest, Effect, Moment, Ruling, TargetName, Verdict};
 
+use crate::classes::{Classes, Terms};
 use crate::journal::{Draft, Entry, NotAppended, Outcome, Record, Seq};
 use crate::permit::{Grant, Warrant};
 use crate::{Case, CaseId, Gate, Refusal, Target};
@@ -49,6 +50,8 @@ pub struct Vote {
     pub at: Moment,
     /// What they said about it.
     pub note: String,
+    /// The terms on which they agree to effects like it too.
+    pub class: Option<Terms>,
 }
 
 /// A case that waits for people, or waited.
@@ -71,7 +74,7 @@ pub struct Held {
     /// Who has agreed.
     pub votes: Vec<Vote>,
     identity: Digest,
-    effect: Arc<Effect>,
+    pub(crate) effect: Arc<Effect>,
     grant_ms: u64,
     fate: Fate,
 }
@@ -109,6 +112,12 @@ pub enum VoteError {
     /// The person has none of the roles that are asked for.
     #[error("{0} has none of the roles that may approve this: {1}")]
     NoRole(String, String),
+    /// Nothing was agreed in this case for effects like its, or not any more.
+    #[error("case {0} has no class grant that is in force")]
+    NoClass(CaseId),
+    /// It cannot be told what would be like it.
+    #[error("case {0} cannot be approved as a class: it cannot be told which effects would be like it")]
+    Unlike(CaseId),
     /// The journal cannot be written.
     #[error("the decision could not be recorded: {0}")]
     Unavailable(String),
@@ -129,9 +138,14 @@ pub(crate) enum Standing {
 
 impl Held {
     fn is_met(&self) -> bool {
+        self.is_met_by(|_| true)
+    }
+
+    /// Are those enough whose votes are such?
+    fn is_met_by(&self, such: impl Fn(&Vote) -> bool) -> bool {
         self.approval.quorums().iter().all(|quorum| {
             let able = |vote: &&Vote| quorum.roles.is_empty() || !quorum.roles.is_disjoint(&vote.roles);
-            self.votes.iter().filter(able).count() >= quorum.count as usize
+            self.votes.iter().filter(|vote| such(vote)).filter(able).count() >= quorum.count as usize
         })
     }
 
@@ -163,6 +177,8 @@ pub(crate) struct Docket {
     cases: BTreeMap<CaseId, Held>,
     /// The newest case of an action: a retry finds it again.
     newest: BTreeMap<Digest, CaseId>,
+    /// What was agreed for effects like one.
+    pub(crate) classes: Classes,
 }
 
 impl Docket {
@@ -189,9 +205,16 @@ impl Docket {
                 self.newest.insert(*identity, case.clone());
                 self.cases.insert(case.clone(), held);
             }
-            Entry::Approval { by, roles, note, .. } => {
+            Entry::Approval { by, roles, note, class, .. } => {
                 let Some(held) = self.cases.get_mut(case) else { return };
-                held.votes.push(Vote { by: by.clone(), roles: roles.clone(), at, note: note.clone() });
+                let (by, roles, note) = (by.clone(), roles.clone(), note.clone());
+                held.votes.push(Vote { by, roles, at, note, class: class.clone() });
+                // As many as have to agree to one have to agree to the same terms for others like it.
+                if let Some(terms) = class
+                    && held.is_met_by(|vote| vote.class.as_ref() == Some(terms))
+                {
+                    self.classes.agree(held, terms.clone());
+                }
                 if held.is_met() {
                     held.fate = Fate::Granted { until: at.plus_ms(held.grant_ms) };
                 }
@@ -203,12 +226,18 @@ impl Docket {
             }
             Entry::Intent(intended) => match &intended.warrant {
                 Warrant::Grant { case } => self.spend(case, seq),
+                Warrant::Class { case: class } => {
+                    self.classes.spend(class, seq);
+                    self.forget(case);
+                }
                 // It passes by itself now: nobody needs to look at it any more.
                 Warrant::Policies | Warrant::Observed => self.forget(case),
             },
+            Entry::Revocation { .. } => self.classes.revoke(case),
             Entry::Read { grant: Some(case), .. } => self.spend(case, seq),
             Entry::Conclusion { intent, outcome: Outcome::Abandoned { .. } } => {
                 // Nothing was done, so the grant was not used.
+                self.classes.refund(*intent);
                 for held in self.cases.values_mut().filter(|held| held.fate == Fate::Used { by: *intent }) {
                     let voted = held.votes.last().map_or(at, |vote| vote.at);
                     held.fate = Fate::Granted { until: voted.plus_ms(held.grant_ms) };
@@ -280,6 +309,13 @@ impl Docket {
         Ok(())
     }
 
+    /// Can there be effects like that of this case? A look has none, and what nobody can name is like nothing.
+    pub(crate) fn check_class(&self, case: &CaseId) -> Result<(), VoteError> {
+        let held = self.cases.get(case).ok_or_else(|| VoteError::NotPending(case.clone()))?;
+        let known = held.action.access == Access::Write && !held.effect.objects.unlisted;
+        if known { Ok(()) } else { Err(VoteError::Unlike(case.clone())) }
+    }
+
     /// May this person say no? Anyone may who is not the agent.
     pub(crate) fn check_denial(&self, case: &CaseId, person: &Person, now: Moment) -> Result<(), VoteError> {
         let held = self.waiting(case, now)?;
@@ -308,6 +344,7 @@ impl Docket {
 
     /// Forgets what nobody can use any more; the journal keeps it.
     fn prune(&mut self, at: Moment) {
+        self.classes.prune(at);
         let dead = |held: &&Held| !held.is_alive(at, DENIAL_MAX_MS);
         let dead: Vec<CaseId> = self.cases.values().filter(dead).map(|held| held.case.clone()).collect();
         dead.iter().for_each(|case| self.forget(case));
@@ -328,8 +365,8 @@ impl Docket {
     }
 }
 
-/// Asks people, and waits for them as long as the gate has patience. A grant that covers the case, or what to tell
-/// the agent.
+/// Asks people, and waits for them as long as the gate has patience. A grant that covers the case (none if they agreed to
+/// effects like it meanwhile), or what to tell the agent.
 ///
 /// The case waits on in the journal when the agent goes away. A retry of the same action finds it again, or finds
 /// the grant.
@@ -337,7 +374,7 @@ pub(crate) async fn ask<T: Target>(
     gate: &Gate<T>,
     case: &Case<T::Call>,
     number: u64,
-) -> Result<Grant, Refusal<T::Response>> {
+) -> Result<Option<Grant>, Refusal<T::Response>> {
     let Verdict::Hold { why, approval } = &case.judgement.verdict else {
         let cause = "a case that is not held was put to people".to_owned();
         return Err(Refusal::Unavailable { cause, retry_after_ms: gate.settings.retry_after_ms });
@@ -351,7 +388,8 @@ pub(crate) async fn ask<T: Target>(
         let now = gate.host.now();
         let standing = gate.journal.state().docket.standing(&identity, &case.effect, approval, now, denial_ms);
         match standing {
-            Standing::Granted(grant) => return Ok(grant),
+            Standing::Granted(grant) => return Ok(Some(grant)),
+            Standing::Waiting(_) if gate.class_for(case).is_some() => return Ok(None),
             Standing::Denied { case, by, note } => return Err(Refusal::Rejected { case, title, by, note }),
             Standing::Waiting(case) => {
                 let out_of_patience = tokio::select! {

@@ -91,6 +91,7 @@ async fn intend<T: Target>(
         }
         match &warrant {
             Warrant::Grant { case } if !state.docket.is_usable(case, now) => return Err(Overtaken),
+            Warrant::Class { case } if !state.docket.classes.is_usable(case, now) => return Err(Overtaken),
             Warrant::Policies if state.ledger.version() != spent_at => {
                 // Only budgets may have moved: weigh the same effect once more, without simulating it again.
                 let spent = state.ledger.spent(&acting.agent, &target, now);

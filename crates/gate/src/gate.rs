@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use model::{Action, ActionPolicy, Digest, TargetName};
+use model::{Access, Action, ActionPolicy, Digest, TargetName, Verdict};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -17,7 +17,7 @@ use crate::journal::{Draft, Entry, Journal, Live, NotAppended, Open, Outcome, Se
 use crate::permit::Grant;
 use crate::probe::{Point, Probe, Rule};
 use crate::target::{Pending, Sent, Target};
-use crate::{CaseId, Host, Score, Vault};
+use crate::{Case, CaseId, Class, Host, Score, Terms, Vault};
 
 /// What the gate does with a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,12 +199,71 @@ impl<T: Target> Gate<T> {
     /// # Errors
     /// When the vote does not count.
     pub async fn approve(&self, case: &CaseId, person: &Person, shown: Digest, note: &str) -> Result<(), VoteError> {
-        let entry =
-            Entry::Approval { by: person.name.clone(), roles: person.roles.clone(), shown, note: note.to_owned() };
+        self.vote(case, person, shown, note, None).await
+    }
+
+    async fn vote(
+        &self,
+        case: &CaseId,
+        person: &Person,
+        shown: Digest,
+        note: &str,
+        class: Option<Terms>,
+    ) -> Result<(), VoteError> {
+        let (by, roles, note) = (person.name.clone(), person.roles.clone(), note.to_owned());
+        let many = class.is_some();
+        let entry = Entry::Approval { by, roles, shown, note, class };
         let (voter, of, now) = (person.clone(), case.clone(), self.host.now());
-        let drafts = vec![Draft::new(case, entry)];
-        let vote = self.journal.append_if(now, drafts, move |state| state.docket.check(&of, &voter, &shown, now));
-        vote.await.map(drop).map_err(vote_error)
+        let counts = move |state: &mut State| {
+            state.docket.check(&of, &voter, &shown, now)?;
+            if many { state.docket.check_class(&of) } else { Ok(()) }
+        };
+        self.journal.append_if(now, vec![Draft::new(case, entry)], counts).await.map(drop).map_err(vote_error)
+    }
+
+    /// One person agrees to the effect that they were shown, and to effects like it on these terms.
+    ///
+    /// # Errors
+    /// When the vote does not count, or nothing can be like what was shown.
+    pub async fn approve_class(
+        &self,
+        case: &CaseId,
+        person: &Person,
+        shown: Digest,
+        note: &str,
+        terms: Terms,
+    ) -> Result<(), VoteError> {
+        self.vote(case, person, shown, note, Some(terms)).await
+    }
+
+    /// One person takes back what was agreed for effects like that of a case. What was done on it stays done.
+    ///
+    /// # Errors
+    /// When nothing was agreed in that case, or it cannot be recorded.
+    pub async fn revoke(&self, case: &CaseId, person: &Person, note: &str) -> Result<(), VoteError> {
+        let entry = Entry::Revocation { by: person.name.clone(), note: note.to_owned() };
+        let (of, now) = (case.clone(), self.host.now());
+        let known = move |state: &mut State| {
+            let known = state.docket.classes.is_usable(&of, now);
+            if known { Ok(()) } else { Err(VoteError::NoClass(of)) }
+        };
+        self.journal.append_if(now, vec![Draft::new(case, entry)], known).await.map(drop).map_err(vote_error)
+    }
+
+    /// What people have agreed to for effects like one, and how much of it is left.
+    pub fn classes(&self) -> Vec<Class> {
+        self.journal.state().docket.classes.list(self.host.now())
+    }
+
+    /// The case in which people agreed to effects like this one's, if they did.
+    pub(crate) fn class_for<C>(&self, case: &Case<C>) -> Option<CaseId> {
+        let Verdict::Hold { why, approval } = &case.judgement.verdict else { return None };
+        // A look has no effect that could be like another.
+        if case.action.access == Access::Read {
+            return None;
+        }
+        let (state, now) = (self.journal.state(), self.host.now());
+        state.docket.classes.covering(&case.action, &case.effect, approval, why, now)
     }
 
     /// One person disagrees, and that settles it: the same request is refused for a while.

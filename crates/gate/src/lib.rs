@@ -8,6 +8,7 @@
 mod approvals;
 mod budgets;
 mod case;
+mod classes;
 mod commit;
 mod fidelity;
 mod gate;
@@ -25,6 +26,7 @@ pub mod vault;
 
 pub use approvals::{Held, Person, Vote, VoteError};
 pub use case::{Case, CaseId, NotACaseId};
+pub use classes::{Class, Terms};
 pub use fidelity::Score;
 pub use gate::{Gate, Mode, Parts, Settings};
 pub use host::{Host, Task, TokioHost};

@@ -85,12 +85,13 @@ async fn write<T: Target>(
         }
 
         // Approve. A grant is for one effect: if the effect has grown since, the person is asked again.
-        let permit = match Permit::issue(case, gate.mode(), grant.as_ref(), !gate.breaks(Rule::Cover)) {
+        let class = gate.class_for(&case);
+        let permit = match Permit::issue(case, gate.mode(), grant.as_ref(), class, !gate.breaks(Rule::Cover)) {
             Ok(permit) => permit,
             Err(case) if case.judgement.verdict.is_settled() => return Err(denied(gate, asked, *case).await),
             Err(held) => {
                 turn = None; // people take their time, and nobody waits behind them
-                grant = Some(approvals::ask(gate, &held, asked.number).await?);
+                grant = approvals::ask(gate, &held, asked.number).await?;
                 continue; // production moved on while the person was reading: look again
             }
         };
@@ -133,7 +134,7 @@ async fn read<T: Target>(
         return Err(denied(gate, asked, case).await);
     }
     if held {
-        grant = Some(approvals::ask(gate, &case, asked.number).await?);
+        grant = approvals::ask(gate, &case, asked.number).await?;
     }
     let spent = grant.filter(|_| held).map(|grant| grant.case);
     let (title, agent) = (asked.action.title(), asked.action.agent.clone());

@@ -37,6 +37,11 @@ pub(crate) enum Warrant {
         /// The case they approved.
         case: CaseId,
     },
+    /// People approved effects like this one, in this case.
+    Class {
+        /// The case they approved.
+        case: CaseId,
+    },
     /// The gate only observes: it would have been held or denied.
     Observed,
 }
@@ -45,22 +50,26 @@ impl<C> Permit<C> {
     /// The permit that follows from a case, or the case back if none does.
     ///
     /// A grant given ten minutes ago was for the production of ten minutes ago. It still holds if the new effect lies
-    /// within the one the people saw; otherwise they are asked again.
+    /// within the one the people saw; otherwise they are asked again, unless they agreed to effects like it (`class`).
     pub(crate) fn issue(
         case: Case<C>,
         mode: Mode,
         grant: Option<&Grant>,
+        class: Option<CaseId>,
         effect_counts: bool,
     ) -> Result<Self, Box<Case<C>>> {
-        let warrant = match (&case.judgement.verdict, grant) {
-            (Verdict::Allow, _) => Warrant::Policies,
-            (_, _) if mode == Mode::Observe => Warrant::Observed,
-            (Verdict::Hold { approval, .. }, Some(grant))
-                if grant.covers(&case.action.identity(), &case.effect, approval) || !effect_counts =>
-            {
-                Warrant::Grant { case: grant.case.clone() }
-            }
-            _ => return Err(Box::new(case)),
+        let covering = |approval: &Approval| {
+            grant.filter(|grant| grant.covers(&case.action.identity(), &case.effect, approval) || !effect_counts)
+        };
+        let warrant = match &case.judgement.verdict {
+            Verdict::Allow => Warrant::Policies,
+            _ if mode == Mode::Observe => Warrant::Observed,
+            Verdict::Hold { approval, .. } => match (covering(approval), class) {
+                (Some(grant), _) => Warrant::Grant { case: grant.case.clone() },
+                (None, Some(case)) => Warrant::Class { case },
+                (None, None) => return Err(Box::new(case)),
+            },
+            Verdict::Deny { .. } => return Err(Box::new(case)),
         };
         Ok(Self { case, warrant })
     }

@@ -18,7 +18,7 @@ use crate::approvals::Held;
 use crate::budgets::Ledger;
 use crate::journal::{Break, Entry, Journal, JournalError, Open, Outcome, Reader, Row, Seq, State};
 use crate::permit::Warrant;
-use crate::{CaseId, Mode};
+use crate::{CaseId, Class, Mode};
 
 /// A journal that is only read; a gate may be writing it.
 pub struct Archive(Source);
@@ -173,6 +173,14 @@ impl Archive {
     /// When the journal cannot be read.
     pub fn pending(&self, now: Moment) -> Result<Vec<Held>, Break> {
         Ok(self.state()?.docket.pending(None, now))
+    }
+
+    /// What people have agreed to for effects like one, and how much of it is left.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn classes(&self, now: Moment) -> Result<Vec<Class>, Break> {
+        Ok(self.state()?.docket.classes.list(now))
     }
 
     /// What was sent, and of which nobody knows whether it happened, oldest first.
@@ -335,11 +343,18 @@ impl Story {
                 let people: Vec<String> = approval.quorums().iter().map(who).collect();
                 say(format!("waits for {} to approve", people.join(" and ")));
             }
-            Entry::Approval { by, note, .. } => say(format!("{by} approved{}", noted(note))),
+            Entry::Approval { by, note, class: None, .. } => say(format!("{by} approved{}", noted(note))),
+            Entry::Approval { by, note, class: Some(terms), .. } => {
+                say(format!("{by} approved it, and effects like it {} times{}", terms.uses_max, noted(note)));
+            }
+            Entry::Revocation { by, note } => {
+                say(format!("{by} took back the approval of effects like it{}", noted(note)));
+            }
             Entry::Denial { by, note } => say(format!("{by} denied it{}", noted(note))),
             Entry::Intent(intended) => say(match &intended.warrant {
                 Warrant::Policies => "intent written, allowed by the policies".to_owned(),
                 Warrant::Grant { case } => format!("intent written, approved in case {case}"),
+                Warrant::Class { case } => format!("intent written, as effects like it were approved in case {case}"),
                 Warrant::Observed => "intent written, as this gate only observes".to_owned(),
             }),
             Entry::Conclusion { outcome, .. } => say(match outcome {

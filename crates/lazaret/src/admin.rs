@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gate::{CaseId, Doubt, Gate, Held, Mode, Person, Target};
+use gate::{CaseId, Doubt, Gate, Held, Mode, Person, Target, Terms};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -39,6 +39,22 @@ pub(crate) struct Decision {
     /// The digest of the effect that the person looked at; an approval of anything else does not count.
     #[serde(default)]
     pub shown: Option<Digest>,
+    /// What they say about it.
+    #[serde(default)]
+    pub note: String,
+    /// Of an approval: that it is one of effects like that too, on these terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<Terms>,
+}
+
+/// What was agreed for effects like one is taken back.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Revocation {
+    /// The case in which it was agreed.
+    pub case: CaseId,
+    /// Whose decision.
+    pub by: String,
     /// What they say about it.
     #[serde(default)]
     pub note: String,
@@ -117,6 +133,8 @@ async fn answer<T: Target>(gate: &Arc<Gate<T>>, request: Request<Incoming>) -> R
         })),
         (&Method::POST, "/approve") => decide(gate, &told, true).await,
         (&Method::POST, "/deny") => decide(gate, &told, false).await,
+        (&Method::GET, "/grants") => serde_json::to_value(gate.classes()).map_err(|error| error.to_string()),
+        (&Method::POST, "/revoke") => revoke(gate, &told).await,
         (&Method::POST, "/settle") => settle(gate, &told).await,
         (&Method::POST, "/mode") => set_mode(gate, &told).await,
         _ => return reply(StatusCode::NOT_FOUND, &json!({"error": "this is not asked here"})),
@@ -156,11 +174,20 @@ async fn decide<T: Target>(gate: &Arc<Gate<T>>, told: &[u8], approves: bool) -> 
     let person = decision.person();
     let done = if approves {
         let shown = decision.shown.ok_or("an approval names the effect that was looked at")?;
-        gate.approve(&decision.case, &person, shown, &decision.note).await
+        match decision.class {
+            None => gate.approve(&decision.case, &person, shown, &decision.note).await,
+            Some(terms) => gate.approve_class(&decision.case, &person, shown, &decision.note, terms).await,
+        }
     } else {
         gate.deny(&decision.case, &person, &decision.note).await
     };
     done.map(|()| json!({"case": decision.case})).map_err(|error| error.to_string())
+}
+
+async fn revoke<T: Target>(gate: &Arc<Gate<T>>, told: &[u8]) -> Result<Value, String> {
+    let Revocation { case, by, note } = serde_json::from_slice(told).map_err(|error| error.to_string())?;
+    let revoked = gate.revoke(&case, &Person::named(by), &note).await;
+    revoked.map(|()| json!({"case": case})).map_err(|error| error.to_string())
 }
 
 async fn settle<T: Target>(gate: &Arc<Gate<T>>, told: &[u8]) -> Result<Value, String> {

@@ -118,7 +118,11 @@ async fn a_gate_enforces_a_sites_rule_and_the_past_is_held_against_another() {
     assert_eq!(client.patch(&scale("web"), &json!({"spec": {"replicas": 4}})).await.code, 200);
     let refused = client.patch(&scale("lone"), &json!({"spec": {"replicas": 2}})).await;
     assert_eq!(refused.code, 403, "{}", refused.message());
-    assert!(refused.message().contains("objects.exists") && refused.message().contains("site"), "{}", refused.message());
+    assert!(
+        refused.message().contains("objects.exists") && refused.message().contains("site"),
+        "{}",
+        refused.message()
+    );
 
     let data = station.gate.data.to_str().unwrap();
     let other = Folder::new();

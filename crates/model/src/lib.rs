@@ -13,6 +13,7 @@
 mod action;
 mod among;
 mod budget;
+mod class;
 mod decimal;
 mod digest;
 mod drift;
@@ -32,6 +33,7 @@ mod verdict;
 pub use action::{Access, Action, AgentId, Operation, Shape, TargetName};
 pub use among::Among;
 pub use budget::{Course, Spent, Tally};
+pub use class::{Bound, Likeness};
 pub use decimal::Decimal;
 pub use digest::{Digest, canonical_json};
 pub use drift::{Drift, Miss, Overtaken};

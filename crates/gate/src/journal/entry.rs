@@ -11,6 +11,7 @@ use model::{Action, AgentId, Approval, Digest, Drift, Footprint, Moment, ObjectR
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::classes::Terms;
 use crate::permit::Warrant;
 use crate::{CaseId, Mode};
 
@@ -48,9 +49,19 @@ pub(crate) enum Entry {
         shown: Digest,
         /// What they said about it.
         note: String,
+        /// To effects like it too, on these terms.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        class: Option<Terms>,
     },
     /// One person disagrees, and that settles it.
     Denial {
+        /// Who.
+        by: String,
+        /// What they said about it.
+        note: String,
+    },
+    /// One person takes back what was agreed for effects like that of the case.
+    Revocation {
         /// Who.
         by: String,
         /// What they said about it.
@@ -112,6 +123,7 @@ impl Entry {
             Self::Held { .. } => "held",
             Self::Approval { .. } => "approval",
             Self::Denial { .. } => "denial",
+            Self::Revocation { .. } => "revocation",
             Self::Intent(_) => "intent",
             Self::Conclusion { .. } => "conclusion",
             Self::Observation { .. } => "observation",

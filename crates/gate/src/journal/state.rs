@@ -153,7 +153,7 @@ impl State {
             Entry::Mode { target, mode, .. } => {
                 self.modes.insert(target.clone(), *mode);
             }
-            Entry::Held { .. } | Entry::Approval { .. } | Entry::Denial { .. } => {}
+            Entry::Held { .. } | Entry::Approval { .. } | Entry::Denial { .. } | Entry::Revocation { .. } => {}
             Entry::Read { .. } | Entry::Policies { .. } => {}
         }
     }

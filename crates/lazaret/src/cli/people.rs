@@ -1,4 +1,4 @@
-//! `lazaret pending`, `show`, `approve`, `deny`, `settle`, `mode`: the people's side.
+//! `lazaret pending`, `show`, `approve`, `deny`, `grants`, `revoke`, `settle`, `mode`: the people's side.
 //!
 //! Knows: how a case is shown in a terminal, and what a person may say about it.
 //! Does not know: how decisions are kept. What is shown comes from the journal, whether a gate runs or not; decisions
@@ -8,12 +8,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
-use gate::{Archive, CaseId, Doubt, Held};
-use model::Moment;
+use gate::{Archive, CaseId, Doubt, Held, Terms};
+use model::{Bound, Decimal, Likeness, Moment};
 use serde_json::{Value, json};
 
 use super::{Data, Failure, Form, Outcome, say};
-use crate::admin::{self, Decision, Settlement};
+use crate::admin::{self, Decision, Revocation, Settlement};
 
 /// What waits for a person
 #[derive(Args)]
@@ -103,14 +103,139 @@ impl Show {
     }
 }
 
-/// Let a held action pass, once, with the effect that is shown
+/// Let a held action pass, once, with the effect that is shown; with --class, effects like it too
 #[derive(Args)]
 #[command(
-    after_help = "The agent sends the same request again and it goes through, as long as its effect is within the one shown."
+    after_help = "The agent sends the same request again and it goes through, as long as its effect is within the one shown.
+
+Effects like it are those of the same agent that touch the same kinds of things in the same namespaces in the same manner, no
+more of them, write the same to them, and hurt nothing more. Examples:
+  lazaret approve 7q3k
+  lazaret approve 7q3k --class --uses 20 --hours 8
+  lazaret approve 7q3k --class --between spec.replicas=3..12"
 )]
 pub(crate) struct Approve {
     #[command(flatten)]
     say: Say,
+    #[command(flatten)]
+    like: Like,
+}
+
+/// Effects like the one that is shown.
+#[derive(Args)]
+struct Like {
+    /// Let effects like it pass too
+    #[arg(long)]
+    class: bool,
+    /// So many times, this one among them
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "class")]
+    uses: u64,
+    /// For so many hours
+    #[arg(long, value_name = "N", default_value_t = 8, requires = "class")]
+    hours: u64,
+    /// What may be written to a field instead of what is shown; may be given several times
+    #[arg(long, value_name = "FIELD=LOW..HIGH", value_parser = between, requires = "class")]
+    between: Vec<(String, Bound)>,
+    /// A field to which anything may be written; may be given several times, and * is every field
+    #[arg(long, value_name = "FIELD", requires = "class")]
+    any: Vec<String>,
+    /// So many objects one action may touch, instead of as many as are shown
+    #[arg(long, value_name = "N", requires = "class")]
+    objects: Option<u64>,
+}
+
+impl Like {
+    fn terms(&self) -> Option<Terms> {
+        let any = self.any.iter().map(|field| (field.clone(), Bound::Any));
+        let fields = self.between.iter().cloned().chain(any).collect();
+        let until = now().plus_ms(self.hours.saturating_mul(3_600_000));
+        let likeness = Likeness { fields, objects_max: self.objects };
+        self.class.then_some(Terms { likeness, uses_max: self.uses, until })
+    }
+}
+
+/// `FIELD=LOW..HIGH`
+fn between(text: &str) -> Result<(String, Bound), String> {
+    let read = || {
+        let (field, range) = text.split_once('=')?;
+        let (low, high) = range.split_once("..")?;
+        let number =
+            |text: &str| text.trim().parse::<f64>().ok().filter(|number| number.is_finite()).map(Decimal::from_f64);
+        Some((field.to_owned(), Bound::Between(number(low)?, number(high)?)))
+    };
+    read().ok_or_else(|| "write it as spec.replicas=3..12".to_owned())
+}
+
+/// What was agreed for effects like one, and how much of it is left
+#[derive(Args)]
+pub(crate) struct Grants {
+    #[command(flatten)]
+    data: Data,
+    #[command(flatten)]
+    form: Form,
+}
+
+impl Grants {
+    pub(crate) fn run(&self) -> Outcome {
+        let classes = Archive::open(&self.data.folder)?.classes(now())?;
+        if self.form.json() {
+            say!("{}", serde_json::to_string(&classes)?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if classes.is_empty() {
+            say!("Nothing was agreed for more than one action.")?;
+        }
+        for class in &classes {
+            let by: Vec<&str> = class.by.iter().map(String::as_str).collect();
+            let left = class.terms.until.ms_since(now()) / 60_000;
+            say!("{}  {} may do what is like: {}", class.case, class.agent, plain(&class.title))?;
+            say!(
+                "      agreed by {}, used {} of {} times, for {left} more minutes",
+                by.join(" and "),
+                class.uses,
+                class.terms.uses_max
+            )?;
+            for (field, bound) in &class.terms.likeness.fields {
+                match bound {
+                    Bound::Any => say!("      {} may be anything", plain(field))?,
+                    Bound::Between(low, high) => say!("      {} may be from {low} to {high}", plain(field))?,
+                }
+            }
+            say!("      lazaret revoke {0} | lazaret show {0}", class.case)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Take back what was agreed for effects like that of a case
+#[derive(Args)]
+pub(crate) struct Revoke {
+    /// The case in which it was agreed, such as 7q3k
+    case: CaseId,
+    /// Whose decision it is
+    #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "operator")]
+    by: String,
+    /// What to put in the record
+    #[arg(long, default_value = "")]
+    note: String,
+    #[command(flatten)]
+    data: Data,
+    #[command(flatten)]
+    form: Form,
+}
+
+impl Revoke {
+    pub(crate) async fn run(self) -> Outcome {
+        let revocation = Revocation { case: self.case, by: self.by, note: self.note };
+        admin::ask(&self.data.folder, "/revoke", Some(&serde_json::to_value(&revocation)?)).await?;
+        let Revocation { case, by, .. } = revocation;
+        if self.form.json() {
+            say!("{}", json!({"case": case, "decision": "revoked", "by": by}))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        say!("{case}: {by} took back what was agreed for effects like it. What was done on it stays done.")?;
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 /// Say no to a held action
@@ -142,18 +267,19 @@ struct Say {
 
 impl Approve {
     pub(crate) async fn run(self) -> Outcome {
-        self.say.run(true).await
+        let terms = self.like.terms();
+        self.say.run(true, terms).await
     }
 }
 
 impl Deny {
     pub(crate) async fn run(self) -> Outcome {
-        self.say.run(false).await
+        self.say.run(false, None).await
     }
 }
 
 impl Say {
-    async fn run(self, approves: bool) -> Outcome {
+    async fn run(self, approves: bool, class: Option<Terms>) -> Outcome {
         let held = waiting(&self.data.folder)?;
         for case in &self.cases {
             let shown = held.iter().find(|held| held.case == *case);
@@ -164,6 +290,7 @@ impl Say {
                 roles: self.role.clone(),
                 shown: Some(shown.shown),
                 note: self.note.clone(),
+                class: class.clone(),
             };
             let path = if approves { "/approve" } else { "/deny" };
             admin::ask(&self.data.folder, path, Some(&serde_json::to_value(&decision)?)).await?;
@@ -172,7 +299,10 @@ impl Say {
                 say!("{}", json!({"case": case, "decision": word, "by": self.by, "title": shown.action.title()}))?;
                 continue;
             }
-            say!("{case} {word} by {}: {}", self.by, plain(&shown.action.title()))?;
+            let many = class
+                .as_ref()
+                .map_or_else(String::new, |terms| format!(", and effects like it {} times", terms.uses_max));
+            say!("{case} {word} by {}: {}{many}", self.by, plain(&shown.action.title()))?;
         }
         Ok(ExitCode::SUCCESS)
     }
