@@ -355,6 +355,8 @@ impl Cluster {
             self.scheduling.node_changed(&key.name, before, after);
         } else if STORAGE.contains(&key.resource.as_str()) {
             self.scheduling.volumes_changed();
+        } else if key.resource.ends_with(".resource.k8s.io") {
+            self.scheduling.devices_changed();
         }
     }
 

@@ -27,6 +27,7 @@ mod node;
 pub(crate) mod persistentvolume;
 mod poddisruptionbudget;
 mod replicaset;
+mod resourceclaim;
 pub(crate) mod resourcequota;
 mod serviceaccount;
 mod serviceaccounttoken;
@@ -85,13 +86,13 @@ pub struct Work {
 }
 
 /// All of them. Within one instant they look in the order in which changes reached them, so this order shows nowhere
-/// but in ties.
+/// but in ties: who sizes ReplicaSets looks after who counts their pods, or it would act on what they were.
 static ALL: &[&dyn Controller] = &[
     &crate::scheduler::Scheduler,
     &crate::kubelet::Kubelets,
-    &deployment::Deployments,
     &replicaset::SETS,
     &replicaset::CONTROLLERS,
+    &deployment::Deployments,
     &statefulset::StatefulSets,
     &daemonset::DaemonSets,
     &job::Jobs,
@@ -102,6 +103,7 @@ static ALL: &[&dyn Controller] = &[
     &namespace::Namespaces,
     &persistentvolume::PersistentVolumes,
     &ephemeralvolume::EphemeralVolumes,
+    &resourceclaim::ResourceClaims,
     &serviceaccount::Furnisher,
     &serviceaccounttoken::Tokens,
     &garbagecollector::Garbage,

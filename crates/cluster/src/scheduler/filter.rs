@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 
+use super::devices::Devices;
 use super::fit::{self, Lack, Resources};
 use super::interpod::Interpod;
 use super::spread::Spread;
 use super::state::{self, Node, Port};
 use super::volumes::Volumes;
-use super::{Plugin, Refusal, affinity};
+use super::{Hopeless, Plugin, Refusal, affinity};
 use crate::cluster::Cluster;
 use crate::object::ObjectKey;
 use crate::value::{Text, Value};
@@ -26,12 +27,15 @@ pub(super) struct Filter<'a> {
     spread: Spread,
     interpod: Interpod,
     volumes: Volumes,
+    devices: Devices,
 }
 
 impl<'a> Filter<'a> {
     /// Looks at what does not depend on the node; an error refuses the pod everywhere.
-    pub(super) fn prepare(cluster: &Cluster, key: &'a ObjectKey, pod: &'a Value) -> Result<Self, String> {
-        let volumes = Volumes::prepare(cluster, pod)?;
+    pub(super) fn prepare(cluster: &Cluster, key: &'a ObjectKey, pod: &'a Value) -> Result<Self, Hopeless> {
+        let volumes = Volumes::prepare(cluster, pod).map_err(|reason| Hopeless { plugin: Plugin::Volumes, reason })?;
+        let devices =
+            Devices::prepare(cluster, key, pod).map_err(|reason| Hopeless { plugin: Plugin::Devices, reason })?;
         Ok(Self {
             key,
             pod,
@@ -41,7 +45,13 @@ impl<'a> Filter<'a> {
             spread: Spread::prepare(cluster, pod, &BTreeSet::new()),
             interpod: Interpod::prepare(cluster, pod, &BTreeSet::new()),
             volumes,
+            devices,
         })
+    }
+
+    /// Whether it has claims of devices that are still to be allocated.
+    pub(super) fn wants_devices(&self) -> bool {
+        self.devices.are_wanted()
     }
 
     /// Whether other pods matter only by what they take.
@@ -106,6 +116,7 @@ impl<'a> Filter<'a> {
             .or_else(|| self.volumes.refusal(cluster, object))
             .or_else(|| spread.refusal(object))
             .or_else(|| interpod.refusal(object))
+            .or_else(|| self.devices.refusal(object))
     }
 
     fn unschedulable(&self, node: &Value) -> Option<Refusal> {

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `state` | nodes summed up, and the pods that wait |
 //! | `filter` | why a node does not take a pod |
-//! | `request`, `fit`, `affinity`, `spread`, `interpod`, `volumes` | the plugins: resources; selectors and taints; topology; other pods; claims |
+//! | `request`, `fit`, `affinity`, `spread`, `interpod`, `volumes`, `devices` | the plugins: resources; selectors and taints; topology; other pods; claims of volumes, and of devices |
 //! | `score` | how good a node is for a pod |
 //! | `preempt` | who would have to go |
 //! | `room` | whether more pods would find a place, without looking for one |
@@ -15,6 +15,7 @@
 //! Where nodes score equal the real scheduler picks one at random; we pick by the cluster's seed.
 
 pub mod affinity;
+mod devices;
 mod filter;
 mod fit;
 mod interpod;
@@ -39,6 +40,7 @@ use crate::object::ObjectKey;
 use crate::time;
 use crate::value::{Text, Value};
 
+pub(crate) use devices::CLAIMS;
 pub(crate) use state::State;
 
 /// The scheduler.
@@ -47,7 +49,7 @@ pub(crate) struct Scheduler;
 /// The name by which pods ask for it.
 const NAME: &str = "default-scheduler";
 
-const CLIENT: Client = Client { name: NAME, program: "kube-scheduler" };
+const CLIENT: Client = Client { name: NAME, source: NAME, program: "kube-scheduler" };
 
 /// The parts of the scheduler that can refuse a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,7 @@ enum Plugin {
     Ports,
     Fit,
     Volumes,
+    Devices,
     Spread,
     Interpod,
 }
@@ -96,6 +99,12 @@ impl Refusal {
     }
 }
 
+/// Why no node takes a pod, whatever the node.
+struct Hopeless {
+    plugin: Plugin,
+    reason: String,
+}
+
 /// Why a pod goes nowhere.
 struct Failure {
     message: String,
@@ -127,6 +136,10 @@ impl Controller for Scheduler {
 /// Finds a place for one pod, or says why there is none.
 fn schedule(cluster: &mut Cluster, key: &ObjectKey) {
     let Some(pod) = cluster.get(key).cloned() else { return };
+    if devices::are_awaited(cluster, key, &pod) {
+        cluster.scheduling.put_aside(key, Plugins::of(Plugin::Devices), fit::requests(&pod), cluster.now());
+        return;
+    }
     match place(cluster, key, &pod) {
         Ok(node) => {
             if volumes::bind(cluster, &pod, &node) {
@@ -152,10 +165,15 @@ fn place(cluster: &mut Cluster, key: &ObjectKey, pod: &Value) -> Result<Text, Fa
     }
     let filter = match filter::Filter::prepare(cluster, key, pod) {
         Ok(filter) => filter,
-        Err(reason) => {
+        Err(refused) => {
             let nodes = cluster.scheduling.count();
-            let message = format!("0/{nodes} nodes are available: {reason}. not found");
-            return Err(Failure { message, plugins: Plugins::of(Plugin::Volumes), nominated: None });
+            // Of claims of volumes the real one speaks as if it had looked for who might go, and had not found out.
+            let preemption = match refused.plugin {
+                Plugin::Volumes => "not found".to_owned(),
+                _ => format!("no new claims to deallocate, preemption: {}", unhelpful(nodes)),
+            };
+            let message = format!("0/{nodes} nodes are available: {}. {preemption}", refused.reason);
+            return Err(Failure { message, plugins: Plugins::of(refused.plugin), nominated: None });
         }
     };
     let (mut feasible, mut refused) = (Vec::new(), BTreeMap::new());
@@ -189,10 +207,17 @@ fn place(cluster: &mut Cluster, key: &ObjectKey, pod: &Value) -> Result<Text, Fa
             Err(Failure { message: why, plugins, nominated: Some(node) })
         }
         Err(no) => {
-            let message = format!("{why} no new claims to deallocate, preemption: {no}");
+            let claims = if filter.wants_devices() { "still not schedulable" } else { "no new claims to deallocate" };
+            let message = format!("{why} {claims}, preemption: {no}");
             Err(Failure { message, plugins, nominated: None })
         }
     }
+}
+
+/// That nobody's going would help, on any of so many nodes.
+fn unhelpful(nodes: usize) -> String {
+    let reason = Text::from("Preemption is not helpful for scheduling");
+    summary(nodes, std::iter::repeat_n(reason, nodes))
 }
 
 /// How many good nodes are enough to choose from (`numFeasibleNodesToFind`): all of up to a hundred, a tenth of 5,000.

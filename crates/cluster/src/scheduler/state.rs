@@ -279,6 +279,11 @@ impl State {
         }
     }
 
+    /// Something about devices, or claims of them, changed.
+    pub(crate) fn devices_changed(&mut self) {
+        self.wake(|waiting| waiting.plugins.has(Plugin::Devices));
+    }
+
     /// Something about volumes changed.
     pub(crate) fn volumes_changed(&mut self) {
         self.wake(|waiting| waiting.plugins.has(Plugin::Volumes));

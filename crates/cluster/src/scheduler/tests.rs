@@ -192,3 +192,72 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_pod_waits_for_its_device_claims_and_then_says_why_they_cannot_be_met() {
+    let claim = |class: &str| {
+        doc!({
+            "apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": {"name": "gpu", "namespace": "shop"},
+            "spec": {"devices": {"requests": [{"name": "one", "exactly": {"deviceClassName": (class)}}]}},
+        })
+    };
+    let asks = |reference: Value| {
+        let mut pod = pod("a");
+        pod.set(&["spec", "resourceClaims"], doc!([(reference)]));
+        pod
+    };
+    let by_name = || asks(doc!({"name": "gpu", "resourceClaimName": "gpu"}));
+    let mut cluster = cluster(&["4"]);
+    create(&mut cluster, "pods", by_name());
+    settle(&mut cluster);
+    assert_eq!(place(&cluster, "a"), "");
+    create(&mut cluster, "resourceclaims.resource.k8s.io", claim("fast"));
+    settle(&mut cluster);
+    let unhelpful = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+    let wanted = format!(
+        "0/1 nodes are available: request one: device class fast does not exist. no new claims to deallocate, {unhelpful}"
+    );
+    assert_eq!(place(&cluster, "a"), wanted);
+    let class = doc!({
+        "apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", "metadata": {"name": "fast"}, "spec": {},
+    });
+    create(&mut cluster, "deviceclasses.resource.k8s.io", class);
+    settle(&mut cluster);
+    let wanted = format!("0/1 nodes are available: 1 cannot allocate all claims. still not schedulable, {unhelpful}");
+    assert_eq!(place(&cluster, "a"), wanted);
+    let slice = doc!({
+        "apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", "metadata": {"name": "n1-fast"},
+        "spec": {
+            "driver": "fast.test", "nodeName": "n1", "devices": [{"name": "one"}],
+            "pool": {"name": "n1", "generation": 1, "resourceSliceCount": 1},
+        },
+    });
+    create(&mut cluster, "resourceslices.resource.k8s.io", slice);
+    settle(&mut cluster);
+    assert_eq!(place(&cluster, "a"), "n1");
+}
+
+#[test]
+fn a_claim_is_made_from_a_template_for_one_pod() {
+    let mut cluster = cluster(&["4"]);
+    let mut pod = pod("a");
+    pod.set(&["spec", "resourceClaims"], doc!([{"name": "gpu", "resourceClaimTemplateName": "gpu"}]));
+    create(&mut cluster, "pods", pod);
+    let template = doc!({
+        "apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaimTemplate",
+        "metadata": {"name": "gpu", "namespace": "shop"},
+        "spec": {"spec": {"devices": {"requests": [{"name": "one", "exactly": {"deviceClassName": "fast"}}]}}},
+    });
+    create(&mut cluster, "resourceclaimtemplates.resource.k8s.io", template);
+    settle(&mut cluster);
+    let claims = cluster.list("resourceclaims.resource.k8s.io", Some("shop"));
+    let claims: Vec<(String, i64)> = claims
+        .map(|(key, claim)| {
+            let requests = claim.at(&["spec", "devices", "requests"]).items();
+            let count = requests.first().and_then(|one| one.at(&["exactly", "count"]).as_int());
+            (key.name.to_string(), count.unwrap_or(0))
+        })
+        .collect();
+    let made = get(&cluster, "a").at(&["status", "resourceClaimStatuses"]).items().first().cloned().unwrap_or_default();
+    assert_eq!(claims, [(made.at(&["resourceClaimName"]).str_or_empty().to_owned(), 1)]);
+}

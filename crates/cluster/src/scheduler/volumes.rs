@@ -78,7 +78,8 @@ impl Volumes {
 
     pub(super) fn refusal(&self, cluster: &Cluster, node: &Value) -> Option<Refusal> {
         if self.exclusive_taken {
-            let why = "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode";
+            let why = "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use \
+                       by another pod";
             return Some(Refusal::new(Plugin::Volumes, why, false));
         }
         if self.exceeds_limit(cluster, node) {
@@ -93,8 +94,10 @@ impl Volumes {
         }
         let mut taken = BTreeSet::new();
         for delayed in &self.delayed {
-            let found =
-                delayed.candidates.iter().find(|volume| reaches(volume, node) && !taken.contains(volume.name()));
+            let found = delayed
+                .candidates
+                .iter()
+                .find(|volume| reaches(volume, node) && is_in_zone(volume, node) && !taken.contains(volume.name()));
             match (found, &delayed.maker) {
                 (Some(volume), _) => {
                     taken.insert(volume.name());
@@ -102,6 +105,9 @@ impl Volumes {
                 (None, Some(class)) if binder::may_be_made_for(class, node) => {}
                 _ => return refuse("node(s) didn't find available persistent volumes to bind"),
             }
+        }
+        if !self.bound.iter().all(|volume| is_in_zone(volume, node)) {
+            return refuse("node(s) had no available volume zone");
         }
         None
     }
@@ -131,14 +137,18 @@ impl Volumes {
 /// Whether a volume can be used on a node.
 fn reaches(volume: &Value, node: &Value) -> bool {
     let required = volume.at(&["spec", "nodeAffinity", "required"]);
-    let zoned = ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"].iter().all(|label| {
+    required.is_null() || affinity::selects(required, node)
+}
+
+/// Whether a volume is where a node is, as far as its labels say.
+fn is_in_zone(volume: &Value, node: &Value) -> bool {
+    ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"].iter().all(|label| {
         // Old volumes say by a label where they are; several zones are separated by `__`.
         match (volume.label(label), node.label(label)) {
             (Some(zones), Some(zone)) => zones.split("__").any(|one| one == zone),
             _ => true,
         }
-    });
-    zoned && (required.is_null() || affinity::selects(required, node))
+    })
 }
 
 /// Binds the claims that waited for the pod's node. Whether all of the pod's claims are bound now.
@@ -149,7 +159,8 @@ pub(super) fn bind(cluster: &mut Cluster, pod: &Value, node: &str) -> bool {
         if binder::is_bound(&claim) {
             continue;
         }
-        let found = binder::candidates(cluster, &claim).into_iter().find(|volume| reaches(volume, &node));
+        let suits = |volume: &Value| reaches(volume, &node) && is_in_zone(volume, &node);
+        let found = binder::candidates(cluster, &claim).into_iter().find(suits);
         match found {
             Some(volume) => binder::bind(cluster, &key, volume.name()),
             None => binder::provision(cluster, &key, Some(&node)),

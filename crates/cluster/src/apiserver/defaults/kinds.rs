@@ -40,6 +40,8 @@ pub(super) fn of(resource: &str) -> Option<&'static Type> {
         "rolebindings.rbac.authorization.k8s.io" | "clusterrolebindings.rbac.authorization.k8s.io" => &ROLE_BINDING,
         "storageclasses.storage.k8s.io" => &STORAGE_CLASS,
         "csidrivers.storage.k8s.io" => &CSI_DRIVER,
+        "resourceclaims.resource.k8s.io" => &RESOURCE_CLAIM,
+        "resourceclaimtemplates.resource.k8s.io" => &RESOURCE_CLAIM_TEMPLATE,
         "priorityclasses.scheduling.k8s.io" => &PRIORITY_CLASS,
         "validatingwebhookconfigurations.admissionregistration.k8s.io" => &VALIDATING_WEBHOOKS,
         "mutatingwebhookconfigurations.admissionregistration.k8s.io" => &MUTATING_WEBHOOKS,
@@ -196,6 +198,17 @@ types! {
         "spec"."requiresRepublish" = false;
         "spec"."seLinuxMount" = false;
     }
+    RESOURCE_CLAIM {} [
+        "spec"."devices"."requests" => DEVICE_REQUEST;
+    ]
+    RESOURCE_CLAIM_TEMPLATE {} [
+        "spec" => RESOURCE_CLAIM;
+    ]
+    DEVICE_REQUEST {} [
+        "exactly" => EXACT_DEVICES;
+        "firstAvailable" => EXACT_DEVICES;
+    ]
+    EXACT_DEVICES: exact_devices { "allocationMode" = "ExactCount"; }
     PRIORITY_CLASS { "preemptionPolicy" = "PreemptLowerPriority"; }
 
     VALIDATING_WEBHOOKS {} [
@@ -357,6 +370,12 @@ fn limit(limit: &mut Value) {
             let canonical = Quantity::of(amount).map_or_else(|| amount.clone(), Value::from);
             set_missing(limit, &[to, resource], || canonical);
         }
+    }
+}
+
+fn exact_devices(request: &mut Value) {
+    if request.at(&["allocationMode"]) == "ExactCount" {
+        set_missing(request, &["count"], || Value::from(1));
     }
 }
 
