@@ -27,6 +27,14 @@ pub(super) struct Kind {
     pub(super) resource: &'static str,
 }
 
+/// Which children an owner takes for its own, beside those that its selector matches.
+pub(super) struct Claim<'a> {
+    /// Whether it looks at a child at all; one that it does not see stays what it is.
+    pub(super) sees: &'a dyn Fn(&Value) -> bool,
+    /// Whether a child that its selector matches is one of its own.
+    pub(super) is_member: &'a dyn Fn(&Value) -> bool,
+}
+
 /// The children of a resource that an owner manages, after it has adopted those that match and released those that do not.
 pub(super) fn claim(
     cluster: &mut Cluster,
@@ -35,7 +43,20 @@ pub(super) fn claim(
     owner: &Value,
     resource: &str,
 ) -> Vec<(ObjectKey, Value)> {
+    claim_as(cluster, client, kind, owner, resource, &Claim { sees: &|_| true, is_member: &|_| true })
+}
+
+/// The same for an owner that is choosier. What it manages and does not see is among its children.
+pub(super) fn claim_as(
+    cluster: &mut Cluster,
+    client: Client,
+    kind: Kind,
+    owner: &Value,
+    resource: &str,
+    claim: &Claim<'_>,
+) -> Vec<(ObjectKey, Value)> {
     let selector = owner.at(&["spec", "selector"]);
+    let matches = |child: &Value| labels::matches(selector, child.labels()) && (claim.is_member)(child);
     let mut mine = Vec::new();
     let owned: Vec<(ObjectKey, Value)> = cluster
         .dependents(owner.uid())
@@ -43,9 +64,9 @@ pub(super) fn claim(
         .map(|(key, child)| (key.clone(), child.clone()))
         .collect();
     for (key, child) in owned {
-        if labels::matches(selector, child.labels()) {
+        if matches(&child) {
             mine.push((key, child));
-        } else if !owner.is_terminating() {
+        } else if !owner.is_terminating() && (claim.sees)(&child) {
             let uid = owner.uid().to_owned();
             let _ = client.update(cluster, &key, |child| {
                 if let Some(list) = child.find_mut(&["metadata", "ownerReferences"]).and_then(Value::as_array_mut) {
@@ -60,7 +81,7 @@ pub(super) fn claim(
     if !owner.is_terminating() && selector.as_object().is_some_and(|selector| !selector.is_empty()) {
         let stray: Vec<ObjectKey> = cluster
             .orphans(resource, owner.namespace())
-            .filter(|(_, child)| !child.is_terminating() && labels::matches(selector, child.labels()))
+            .filter(|(_, child)| !child.is_terminating() && (claim.sees)(child) && matches(child))
             .map(|(key, _)| key.clone())
             .collect();
         for key in stray {

@@ -14,8 +14,10 @@ use crate::value::{Text, Value};
 /// A controller's client.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
-    /// Who speaks: `deployment-controller`. Events say so too.
+    /// Who speaks: `deployment-controller`.
     pub name: &'static str,
+    /// As whom it tells of events; most do so by their own name.
+    pub source: &'static str,
     /// The program it runs in, which is its field manager: `kube-controller-manager`, `kube-scheduler`, `kubelet`.
     pub program: &'static str,
 }
@@ -33,7 +35,13 @@ impl Client {
     /// A controller of `kube-controller-manager`.
     #[must_use]
     pub const fn controller(name: &'static str) -> Self {
-        Self { name, program: "kube-controller-manager" }
+        Self { name, source: name, program: "kube-controller-manager" }
+    }
+
+    /// One that tells of events by another name.
+    #[must_use]
+    pub const fn telling_as(self, source: &'static str) -> Self {
+        Self { source, ..self }
     }
 
     fn writer(self) -> Writer {
@@ -118,7 +126,7 @@ impl Client {
         event.set(&["count"], 1);
         event.set(&["firstTimestamp"], now.as_str());
         event.set(&["lastTimestamp"], now);
-        event.set(&["source"], doc!({"component": (self.name)}));
+        event.set(&["source"], doc!({"component": (self.source)}));
         event.set(&["reportingInstance"], "");
         event.set(&["eventTime"], Value::Null);
         let _ = self.create(cluster, "events", event);
@@ -200,7 +208,7 @@ impl Told<'_> {
             "reason": (self.reason),
             "message": (self.message),
             "type": (self.kind()),
-            "reportingComponent": (by.name),
+            "reportingComponent": (by.source),
         })
     }
 }
@@ -229,7 +237,7 @@ mod tests {
 
     #[test]
     fn what_happens_again_is_counted_in_the_way_in_which_it_was_told_first() {
-        let client = Client { name: "default-scheduler", program: "kube-scheduler" };
+        let client = Client { name: "default-scheduler", source: "default-scheduler", program: "kube-scheduler" };
         let mut cluster = cluster(&[]);
         let about = create(&mut cluster, "pods", pod("a"));
         for _ in 0..3 {

@@ -13,7 +13,7 @@ use crate::object::ObjectKey;
 use crate::time;
 use crate::value::Value;
 
-const CLIENT: Client = Client { name: "kube-apiserver", program: "kube-apiserver" };
+const CLIENT: Client = Client { name: "kube-apiserver", source: "kube-apiserver", program: "kube-apiserver" };
 
 /// Establishes definitions, and empties them before they go.
 pub(super) struct Definitions;

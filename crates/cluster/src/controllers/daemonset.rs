@@ -139,9 +139,14 @@ fn with_daemon_tolerations(pod: &mut Value) {
     }
     let tolerations = pod.make(&["spec", "tolerations"]).array();
     for (key, effect) in borne {
-        let same = |have: &Value| *have.at(&["key"]) == *key && *have.at(&["effect"]) == *effect;
-        tolerations.retain(|have| !same(have));
-        tolerations.push(doc!({"key": (key), "operator": "Exists", "effect": (effect)}));
+        let new = doc!({"key": (key), "operator": "Exists", "effect": (effect)});
+        // One that differs in nothing but how long it holds gives way to this one, which holds for ever.
+        let fields = ["key", "operator", "effect", "value"];
+        let same = |have: &Value| fields.iter().all(|field| have.at(&[field]) == new.at(&[field]));
+        match tolerations.iter_mut().find(|have| same(have)) {
+            Some(have) => *have = new,
+            None => tolerations.push(new),
+        }
     }
 }
 
@@ -431,16 +436,9 @@ fn surplus(pods: &[&(ObjectKey, Value)]) -> Vec<ObjectKey> {
     sorted.into_iter().skip(1).map(|(key, _)| key.clone()).collect()
 }
 
-/// `ReplaceDaemonSetPodNodeNameNodeAffinity`: the node by its name, in place of what the template says of node names.
+/// Binds a pod to a node by its name, in place of all that the template requires of nodes: the controller has seen to it.
 fn pin(pod: &mut Value, node: &Text) {
-    let path = &["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"];
     let term = doc!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": [(node.clone())]}]});
-    let mut terms: Vec<Value> = pod.at(path).at(&["nodeSelectorTerms"]).items().to_vec();
-    for have in &mut terms {
-        have.set(&["matchFields"], term.at(&["matchFields"]).clone());
-    }
-    if terms.is_empty() {
-        terms.push(term);
-    }
-    pod.set(path, doc!({"nodeSelectorTerms": (terms)}));
+    let path = &["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"];
+    pod.set(path, doc!({"nodeSelectorTerms": [(term)]}));
 }

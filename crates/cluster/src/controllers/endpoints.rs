@@ -86,6 +86,8 @@ fn wanted(cluster: &Cluster, service: &Value, old: Option<&Value>) -> Value {
     labels.set(&[MANAGED_BY], "endpoint-controller");
     if service.at(&["spec", "clusterIP"]) == "None" {
         labels.set(&[HEADLESS], "");
+    } else {
+        labels.remove(&[HEADLESS]);
     }
     if *new.labels() != labels {
         new.set(&["metadata", "labels"], labels);

@@ -16,7 +16,7 @@ use crate::object::ObjectKey;
 use crate::time;
 use crate::value::Value;
 
-const CLIENT: Client = Client::controller("endpointslice-controller");
+const CLIENT: Client = Client::controller("endpointslice-controller").telling_as("endpoint-slice-controller");
 pub(super) const SLICES: &str = "endpointslices.discovery.k8s.io";
 pub(super) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslice-controller.k8s.io";
@@ -214,7 +214,9 @@ fn keep(cluster: &mut Cluster, service: &Value, family: &str) {
         let (_, json, ports) = match &mut last {
             Some(same) if same.0 == declared => same,
             last => {
-                let ports = Value::from(ports(service, pod));
+                let ports = ports(service, pod);
+                // None at all is stored as `null`; compared as anything else, it would be written for ever.
+                let ports = if ports.is_empty() { Value::Null } else { Value::from(ports) };
                 last.insert((declared, ports.to_json(), ports))
             }
         };
@@ -416,6 +418,22 @@ mod tests {
         let mut slices: Vec<String> = cluster.list(SLICES, Some("shop")).map(|(_, slice)| line(slice)).collect();
         slices.sort();
         assert_eq!(slices, ["a rs:8080", "b rs:9090"]);
+    }
+
+    #[test]
+    fn a_service_without_ports_comes_to_rest() {
+        let mut cluster = cluster(&["4"]);
+        create(
+            &mut cluster,
+            "services",
+            doc!({
+                "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"},
+                "spec": {"clusterIP": "None", "selector": {"app": "web"}},
+            }),
+        );
+        create(&mut cluster, "pods", web("a", 8080));
+        assert_eq!(said(&mut cluster, 9), ["0 ", "800 a rs"]);
+        assert_eq!(cluster.next_due(), None);
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::doc;
 use crate::object::ObjectKey;
 use crate::value::Value;
 
-const CLIENT: Client = Client::controller("endpointslicemirroring-controller");
+const CLIENT: Client =
+    Client::controller("endpointslicemirroring-controller").telling_as("endpoint-slice-mirroring-controller");
 const MANAGER: &str = "endpointslicemirroring-controller.k8s.io";
 /// Endpoints with this label are nobody's business but their writer's.
 const SKIP: &str = "endpointslice.kubernetes.io/skip-mirror";

@@ -10,7 +10,7 @@ use crate::doc;
 use crate::object::ObjectKey;
 use crate::value::Value;
 
-const CLIENT: Client = Client::controller("ephemeral-volume-controller");
+const CLIENT: Client = Client::controller("ephemeral-volume-controller").telling_as("ephemeral_volume");
 const CLAIMS: &str = "persistentvolumeclaims";
 
 /// The controller.

@@ -14,7 +14,7 @@ use crate::object::{ObjectKey, Owner};
 use crate::schema::split_api_version;
 use crate::value::Value;
 
-const CLIENT: Client = Client::controller("generic-garbage-collector");
+const CLIENT: Client = Client::controller("generic-garbage-collector").telling_as("garbage-collector-controller");
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
 

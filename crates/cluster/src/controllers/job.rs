@@ -245,6 +245,9 @@ fn scale(
         let mut order: Vec<&(ObjectKey, Value)> = active.iter().collect();
         let ranking = children::Ranking { now, crowd: None };
         order.sort_by(|(_, one), (_, two)| ranking.compare(one, two));
+        if let Some(indexes) = indexes {
+            order = indexes.superfluous_first(order);
+        }
         let surplus = usize::try_from(running - wanted).unwrap_or(0);
         let doomed: Vec<ObjectKey> = order.into_iter().take(surplus).map(|(key, _)| key.clone()).collect();
         for key in doomed {
@@ -263,7 +266,7 @@ fn scale(
         return Ok(None);
     }
     let Some(indexes) = indexes else {
-        if let Some(pause) = pause(pods.iter().map(|(_, pod)| pod), now) {
+        if let Some(pause) = pause(job, pods.iter().map(|(_, pod)| pod), now) {
             return Ok(Some(pause));
         }
         for _ in 0..missing {
@@ -272,13 +275,13 @@ fn scale(
         return Ok(None);
     };
     let per_index = !job.at(&["spec", "backoffLimitPerIndex"]).is_null();
-    if !per_index && let Some(pause) = pause(pods.iter().map(|(_, pod)| pod), now) {
+    if !per_index && let Some(pause) = pause(job, pods.iter().map(|(_, pod)| pod), now) {
         return Ok(Some(pause));
     }
     let mut wait = None::<Duration>;
     for index in indexes.open().take(missing) {
         let of_index = pods.iter().map(|(_, pod)| pod).filter(|pod| indexes::of_pod(pod) == Some(index));
-        match pause(of_index, now).filter(|_| per_index) {
+        match pause(job, of_index, now).filter(|_| per_index) {
             Some(pause) => wait = Some(wait.map_or(pause, |have| have.min(pause))),
             None => make(cluster, job, indexes.pod(job, pod(job), index))?,
         }
@@ -287,10 +290,10 @@ fn scale(
 }
 
 /// How long to wait before the next pod: twice as long for each that failed since the last that succeeded.
-fn pause<'a>(pods: impl Iterator<Item = &'a Value>, now: Time) -> Option<Duration> {
+fn pause<'a>(job: &Value, pods: impl Iterator<Item = &'a Value>, now: Time) -> Option<Duration> {
     let mut ends: Vec<(Time, bool)> = pods
-        .filter(|pod| children::is_over(pod))
-        .filter_map(|pod| Some((outcome::end(pod).or_else(|| pod.created())?, has_succeeded(pod))))
+        .filter(|pod| has_succeeded(pod) || has_failed(job, pod))
+        .filter_map(|pod| Some((outcome::end(pod)?, has_succeeded(pod))))
         .collect();
     ends.sort();
     let row = ends.iter().rev().take_while(|(_, succeeded)| !succeeded).count();

@@ -117,6 +117,17 @@ fn sync_claim(cluster: &mut Cluster, key: &ObjectKey) {
         return;
     }
     if is_bound(&claim) {
+        let amount = |path: &[&str]| Quantity::or_zero(claim.at(path));
+        if amount(&["spec", "resources", "requests", "storage"]) > amount(&["status", "capacity", "storage"]) {
+            let message = "waiting for an external controller to expand this PVC";
+            CLIENT.telling_as("volume_expand").event_once(
+                cluster,
+                &claim,
+                Severity::Normal,
+                "ExternalExpanding",
+                message,
+            );
+        }
         let volume = claim.at(&["spec", "volumeName"]).str_or_empty();
         let there = cluster.get(&ObjectKey::new(VOLUMES, "", volume)).is_some();
         if !there && claim.at(&["status", "phase"]) != "Lost" {
@@ -128,9 +139,13 @@ fn sync_claim(cluster: &mut Cluster, key: &ObjectKey) {
     }
     let named = claim.at(&["spec", "volumeName"]).str_or_empty();
     if !named.is_empty() {
-        let volume = cluster.get(&ObjectKey::new(VOLUMES, "", named)).cloned();
-        if volume.is_some_and(|volume| is_free_for(&volume, &claim)) {
-            bind(cluster, key, named);
+        match cluster.get(&ObjectKey::new(VOLUMES, "", named)) {
+            Some(volume) if is_free_for(volume, &claim) => bind(cluster, key, named),
+            Some(volume) if claim_key(volume).is_some_and(|of| of != *key) => {
+                let message = format!("volume {named:?} already bound to a different claim.");
+                CLIENT.event_once(cluster, &claim, Severity::Warning, "FailedBinding", &message);
+            }
+            _ => {}
         }
         return;
     }
@@ -182,8 +197,17 @@ fn sync_volume(cluster: &mut Cluster, key: &ObjectKey) {
     if in_use {
         return;
     }
-    set_phase(cluster, key, "Released");
-    if volume.at(&["spec", "persistentVolumeReclaimPolicy"]) == "Delete" && can_delete(&volume) {
+    if volume.at(&["status", "phase"]) != "Failed" {
+        set_phase(cluster, key, "Released");
+    }
+    if volume.at(&["spec", "persistentVolumeReclaimPolicy"]) != "Delete" {
+        return;
+    }
+    if let Some(why) = undeletable(&volume) {
+        set_phase(cluster, key, "Failed");
+        let _ = CLIENT.update_status(cluster, key, |volume| volume.set(&["status", "message"], why.as_str()));
+        CLIENT.event_once(cluster, &volume, Severity::Warning, "VolumeFailedDelete", &why);
+    } else if can_delete(&volume) || volume.find(&["spec", "hostPath"]).is_some() {
         // Whoever made it deletes it: the disk, and then the object.
         unprotect(cluster, key, VOLUME_PROTECTION);
         let _ = CLIENT.delete(cluster, key, &Deletion { uid: Some(volume.uid().to_owned()), ..Deletion::default() });
@@ -193,6 +217,19 @@ fn sync_volume(cluster: &mut Cluster, key: &ObjectKey) {
 /// Whether there is someone to delete what the volume stands for: a driver, but not for a local disk.
 fn can_delete(volume: &Value) -> bool {
     volume.find(&["spec", "csi"]).is_some() || volume.annotation("pv.kubernetes.io/provisioned-by").is_some()
+}
+
+/// Why a volume that nobody made for a claim cannot be deleted; none if it can, or if that is somebody else's business.
+fn undeletable(volume: &Value) -> Option<String> {
+    if can_delete(volume) {
+        return None;
+    }
+    if let Some(path) = volume.at(&["spec", "hostPath", "path"]).as_str() {
+        let inside = path.strip_prefix("/tmp/").is_some_and(|below| !below.is_empty());
+        return (!inside).then(|| format!("host_path deleter only supports /tmp/.+ but received provided {path}"));
+    }
+    let name = volume.name();
+    Some(format!("error getting deleter volume plugin for volume {name:?}: no deletable volume plugin matched"))
 }
 
 fn set_phase(cluster: &mut Cluster, key: &ObjectKey, phase: &str) {

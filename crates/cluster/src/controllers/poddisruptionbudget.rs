@@ -16,7 +16,7 @@ use crate::schema::split_api_version;
 use crate::time;
 use crate::value::Value;
 
-const CLIENT: Client = Client::controller("disruption-controller");
+const CLIENT: Client = Client::controller("disruption-controller").telling_as("controllermanager");
 const BUDGETS: &str = "poddisruptionbudgets.policy";
 /// So long an eviction counts as under way though its pod is not seen to go.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -59,7 +59,13 @@ impl Controller for Disruptions {
             CLIENT.event_once(cluster, &budget, Severity::Normal, "NoPods", "No matching pods found");
         }
         let (expected, desired) = match expectation(cluster, &budget, &pods) {
-            Ok(expectation) => expectation,
+            Ok((scale, desired)) => {
+                if scale.has_unmanaged {
+                    let message = unmanaged(budget.at(&["spec", "selector"]));
+                    CLIENT.event_once(cluster, &budget, Severity::Warning, "UnmanagedPods", &message);
+                }
+                (scale.pods, desired)
+            }
             Err(why) => {
                 give_up(cluster, key, &budget, &why);
                 return Next::Done;
@@ -145,21 +151,53 @@ fn under_way(cluster: &Cluster, budget: &Value, pods: &[Value]) -> (Value, Next)
 ///
 /// # Errors
 /// When it depends on what nobody says: how many pods their controllers are asked for.
-fn expectation(cluster: &Cluster, budget: &Value, pods: &[Value]) -> Result<(i64, i64), String> {
+fn expectation(cluster: &Cluster, budget: &Value, pods: &[Value]) -> Result<(Scale, i64), String> {
     let spec = budget.at(&["spec"]);
     let most = spec.at(&["maxUnavailable"]);
     if !most.is_null() {
-        let expected = scale(cluster, pods)?;
-        return Ok((expected, (expected - share(most, expected)).max(0)));
+        let scale = scale(cluster, pods)?;
+        let desired = (scale.pods - share(most, scale.pods)).max(0);
+        return Ok((scale, desired));
     }
     Ok(match spec.at(&["minAvailable"]) {
-        Value::Int(least) => (i64::try_from(pods.len()).unwrap_or(i64::MAX), *least),
-        Value::Null => (i64::try_from(pods.len()).unwrap_or(i64::MAX), 0),
+        Value::Int(least) => {
+            (Scale { pods: i64::try_from(pods.len()).unwrap_or(i64::MAX), has_unmanaged: false }, *least)
+        }
+        // A budget that asks for nothing expects nothing, and so lets nobody evict.
+        Value::Null => (Scale::default(), 0),
         least => {
-            let expected = scale(cluster, pods)?;
-            (expected, share(least, expected))
+            let scale = scale(cluster, pods)?;
+            let desired = share(least, scale.pods);
+            (scale, desired)
         }
     })
+}
+
+/// How many pods there should be.
+#[derive(Default)]
+struct Scale {
+    pods: i64,
+    /// Whether there are pods without a controller, which count for nothing.
+    has_unmanaged: bool,
+}
+
+/// What is said of a budget that covers pods without a controller. The selector is shown as Go prints it.
+fn unmanaged(selector: &Value) -> String {
+    let labels = selector.at(&["matchLabels"]).entries().iter();
+    let labels: String = labels.map(|(key, value)| format!("{key}: {},", value.str_or_empty())).collect();
+    let expressions = selector.at(&["matchExpressions"]).items().iter().map(|expression| {
+        let text = |field: &str| expression.at(&[field]).str_or_empty();
+        let values: Vec<&str> = expression.at(&["values"]).items().iter().map(Value::str_or_empty).collect();
+        let (key, operator, values) = (text("key"), text("operator"), values.join(" "));
+        format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{values}],}},")
+    });
+    let expressions: String = expressions.collect();
+    format!(
+        "Pods selected by this PodDisruptionBudget (selector: &LabelSelector{{MatchLabels:map[string]string{{{labels}}},\
+         MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}) were found to be unmanaged. As a result, the \
+         status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these \
+         pods please set \".spec.minAvailable\" field of the PDB to an integer value."
+    )
 }
 
 /// A number, or a percentage of another, rounded up.
@@ -174,15 +212,19 @@ fn share(value: &Value, of: i64) -> i64 {
 }
 
 /// How many pods the controllers of these pods are asked for, all together. A pod that has none counts for nothing.
-fn scale(cluster: &Cluster, pods: &[Value]) -> Result<i64, String> {
+fn scale(cluster: &Cluster, pods: &[Value]) -> Result<Scale, String> {
     let mut controllers: BTreeMap<String, i64> = BTreeMap::new();
+    let mut has_unmanaged = false;
     for pod in pods {
-        let Some(owner) = pod.controller() else { continue };
+        let Some(owner) = pod.controller() else {
+            has_unmanaged = true;
+            continue;
+        };
         let (uid, replicas) =
             asked_for(cluster, pod, owner)?.ok_or_else(|| format!("found no controllers for pod {:?}", pod.name()))?;
         controllers.insert(uid, replicas);
     }
-    Ok(controllers.values().sum())
+    Ok(Scale { pods: controllers.values().sum(), has_unmanaged })
 }
 
 /// The uid of an object's controller, and how many pods it is asked for; none if it is not there.
@@ -268,6 +310,17 @@ mod tests {
     }
 
     #[test]
+    fn a_selector_is_shown_as_go_prints_it() {
+        let selector = doc!({
+            "matchLabels": {"app": "web"}, "matchExpressions": [{"key": "k", "operator": "In", "values": ["a", "b"]}],
+        });
+        let shown = unmanaged(&selector);
+        let wanted = "(selector: &LabelSelector{MatchLabels:map[string]string{app: web,},\
+            MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:k,Operator:In,Values:[a b],},},})";
+        assert!(shown.contains(wanted), "{shown}");
+    }
+
+    #[test]
     fn a_budget_says_how_many_pods_may_be_evicted() {
         for (spec, bare, want) in [
             (doc!({"minAvailable": 2}), 0, "[3, 2, 3, 1] SufficientPods"),
@@ -279,6 +332,7 @@ mod tests {
             (doc!({"minAvailable": 1, "of": "a job"}), 0, "[1, 1, 1, 0] InsufficientPods"),
             // Nobody says how many pods without a controller there should be.
             (doc!({"maxUnavailable": "50%"}), 2, "[0, 0, 2, 0] InsufficientPods"),
+            (doc!({}), 0, "[0, 0, 3, 0] InsufficientPods"),
         ] {
             let said = status(spec.clone(), bare);
             assert_eq!(said, want, "{spec}");

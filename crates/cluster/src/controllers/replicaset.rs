@@ -60,9 +60,9 @@ impl Controller for Replicas {
         if !children::knows_its_own(&set) {
             return Next::Done;
         }
-        let pods = children::claim(cluster, self.client, self.kind, &set, "pods");
+        let pods = self.claim(cluster, &set);
         let failure = if set.is_terminating() { Ok(()) } else { self.scale(cluster, &set, &pods) };
-        let pods = children::claim(cluster, self.client, self.kind, &set, "pods");
+        let pods = self.claim(cluster, &set);
         let wait = self.report(cluster, key, &pods, failure.as_ref().err());
         match (failure, wait) {
             (Err(status), _) if !children::is_hopeless(&status) => Next::After(BACK_OFF),
@@ -73,6 +73,12 @@ impl Controller for Replicas {
 }
 
 impl Replicas {
+    /// Its pods. One that is over or told to go is neither adopted nor released any more.
+    fn claim(&self, cluster: &mut Cluster, set: &Value) -> Vec<(ObjectKey, Value)> {
+        let claim = children::Claim { sees: &children::is_active, is_member: &|_| true };
+        children::claim_as(cluster, self.client, self.kind, set, "pods", &claim)
+    }
+
     /// Makes what is missing, removes what is too much. Stops at the first refusal: the next pod would be refused as well.
     fn scale(&self, cluster: &mut Cluster, set: &Value, pods: &[(ObjectKey, Value)]) -> Result<(), Status> {
         let wanted = usize::try_from(set.at(&["spec", "replicas"]).as_int().unwrap_or(1)).unwrap_or(0);

@@ -87,7 +87,10 @@ impl Look {
 
     /// Its pods by their ordinals.
     fn pods(&self, cluster: &mut Cluster) -> Vec<(i64, ObjectKey, Value)> {
-        let claimed = children::claim(cluster, CLIENT, KIND, &self.set, "pods");
+        // A pod that is not named as one of the set's is none of its own, whatever its labels say.
+        let is_member = |pod: &Value| identity::ordinal(&self.set, pod.name()).is_some();
+        let claim = children::Claim { sees: &|_| true, is_member: &is_member };
+        let claimed = children::claim_as(cluster, CLIENT, KIND, &self.set, "pods", &claim);
         let mut pods: Vec<_> = claimed
             .into_iter()
             .filter_map(|(key, pod)| Some((identity::ordinal(&self.set, pod.name())?, key, pod)))
@@ -215,12 +218,16 @@ impl Look {
         let made = match made {
             Ok(made) => made,
             Err(status) => {
-                let message = format!("create Pod {name} in StatefulSet {} failed error: {status}", self.set.name());
-                CLIENT.event(cluster, &self.set, Severity::Warning, "FailedCreate", &message);
+                // That the name is taken is told to nobody: whoever has it may be on their way out.
+                if status.reason != "AlreadyExists" {
+                    let message =
+                        format!("Create Pod {name} in StatefulSet {} failed error: {status}", self.set.name());
+                    CLIENT.event(cluster, &self.set, Severity::Warning, "FailedCreate", &message);
+                }
                 return Err(status);
             }
         };
-        let message = format!("create Pod {name} in StatefulSet {} successful", self.set.name());
+        let message = format!("Create Pod {name} in StatefulSet {} successful", self.set.name());
         CLIENT.event(cluster, &self.set, Severity::Normal, "SuccessfulCreate", &message);
         identity::retain_claims(cluster, &self.set, &made, false);
         Ok(())
@@ -243,12 +250,12 @@ impl Look {
             Err(status) if status.code == 404 => Ok(()),
             Err(status) => {
                 let message =
-                    format!("delete Pod {} in StatefulSet {} failed error: {status}", key.name, self.set.name());
+                    format!("Delete Pod {} in StatefulSet {} failed error: {status}", key.name, self.set.name());
                 CLIENT.event(cluster, &self.set, Severity::Warning, "FailedDelete", &message);
                 Err(status)
             }
             Ok(_) => {
-                let message = format!("delete Pod {} in StatefulSet {} successful", key.name, self.set.name());
+                let message = format!("Delete Pod {} in StatefulSet {} successful", key.name, self.set.name());
                 CLIENT.event(cluster, &self.set, Severity::Normal, "SuccessfulDelete", &message);
                 Ok(())
             }

@@ -266,3 +266,107 @@ fn a_parallel_set_updates_from_the_top_whatever_is_not_well_below() {
     });
     assert_eq!(comings(&mut cluster, 60), "-web-2 +web-2 -web-1 +web-1 -web-0 +web-0");
 }
+
+#[test]
+fn a_workload_adopts_what_is_its_own_and_nothing_else() {
+    let mut cluster = cluster(&["4"]);
+    let labelled = |name: &str, exits: Option<&str>| {
+        let mut pod = crate::testing::pod(name);
+        pod.set(&["metadata", "labels"], doc!({"app": "web"}));
+        if let Some(after) = exits {
+            pod.set(&["spec", "restartPolicy"], "Never");
+            pod.set(&["metadata", "annotations", "twin.lazaret.dev/exit-after-ms"], after);
+        }
+        pod
+    };
+    create(&mut cluster, "pods", labelled("over", Some("100")));
+    create(&mut cluster, "pods", labelled("web-7", None));
+    create(&mut cluster, "pods", labelled("stray", None));
+    story(&mut cluster, 10, "pods", |_| String::new());
+    let owners = |cluster: &Cluster| {
+        let line = |(key, pod): (&crate::ObjectKey, &Value)| {
+            format!("{}<{}", key.name, pod.controller().map_or("-", |owner| owner.kind()))
+        };
+        let mut lines: Vec<String> = cluster.list("pods", Some("shop")).map(line).collect();
+        lines.sort();
+        lines.join(" ")
+    };
+    // A set of numbered pods takes only those that are named as its own.
+    create(
+        &mut cluster,
+        "statefulsets.apps",
+        stateful(&[("replicas", Value::from(0)), ("podManagementPolicy", Value::from("Parallel"))]),
+    );
+    story(&mut cluster, 10, "pods", |_| String::new());
+    assert_eq!(owners(&cluster), "over<- stray<-");
+    // Nobody adopts a pod that is over.
+    create(
+        &mut cluster,
+        "replicasets.apps",
+        doc!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}, "template": (template("app:1"))},
+        }),
+    );
+    story(&mut cluster, 10, "pods", |_| String::new());
+    assert_eq!(owners(&cluster), "over<- stray<ReplicaSet");
+}
+
+#[test]
+fn a_daemon_pod_is_bound_to_its_node_by_name_alone_and_bears_for_ever_what_the_template_bore_for_a_while() {
+    let mut cluster = cluster(&["4"]);
+    let mut template = template("app:1");
+    template.set(
+        &["spec", "tolerations"],
+        doc!([
+            {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 3},
+            {"operator": "Exists"},
+        ]),
+    );
+    let terms = doc!([{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["n1"]}]}, {
+        "matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n9"]}],
+    }]);
+    let required = ["spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"];
+    template.set(&required, doc!({"nodeSelectorTerms": (terms)}));
+    create(
+        &mut cluster,
+        "daemonsets.apps",
+        doc!({
+            "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "agent", "namespace": "shop"},
+            "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": (template)},
+        }),
+    );
+    story(&mut cluster, 10, "pods", |_| String::new());
+    let (_, pod) = cluster.list("pods", Some("shop")).next().expect("one pod");
+    let only = doc!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}]);
+    assert_eq!(*pod.at(&required).at(&["nodeSelectorTerms"]), only);
+    let first = pod.at(&["spec", "tolerations"]).items().first().expect("it bears something");
+    let for_ever = doc!({"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"});
+    assert_eq!(*first, for_ever);
+}
+
+#[test]
+fn an_indexed_job_that_shrinks_keeps_its_lowest_numbers() {
+    let mut cluster = cluster(&["8"]);
+    let mut template = doc!({"spec": {"restartPolicy": "Never", "containers": [{"name": "app", "image": "app:1"}]}});
+    template.set(&["metadata", "annotations", "twin.lazaret.dev/exit-after-ms"], "600000");
+    create(
+        &mut cluster,
+        "jobs.batch",
+        doc!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "work", "namespace": "shop"},
+            "spec": {"completions": 4, "parallelism": 4, "completionMode": "Indexed", "template": (template)},
+        }),
+    );
+    story(&mut cluster, 10, "pods", |_| String::new());
+    edit(&mut cluster, "jobs.batch", "shop", "work", |job| {
+        job.set(&["spec", "completions"], 2);
+        job.set(&["spec", "parallelism"], 2);
+        job.set(&["metadata", "generation"], 2);
+    });
+    story(&mut cluster, 10, "pods", |_| String::new());
+    let index = "batch.kubernetes.io/job-completion-index";
+    let mut left: Vec<&str> = cluster.list("pods", Some("shop")).filter_map(|(_, pod)| pod.label(index)).collect();
+    left.sort_unstable();
+    assert_eq!(left, ["0", "1"]);
+}

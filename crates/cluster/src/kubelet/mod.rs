@@ -25,7 +25,7 @@ use crate::object::ObjectKey;
 use crate::time;
 use crate::value::Value;
 
-const CLIENT: Client = Client { name: "kubelet", program: "kubelet" };
+const CLIENT: Client = Client { name: "kubelet", source: "kubelet", program: "kubelet" };
 
 /// A container that crashes is restarted at once, then after this long, then after twice that, and so on.
 const BACK_OFF: Duration = Duration::from_secs(10);
@@ -337,13 +337,21 @@ fn take(cluster: &mut Cluster, key: &ObjectKey, node: &Value, mut pod: Value, wh
                 entry.set(&["lastState"], crate::doc!({"terminated": (terminated)}));
                 entry.set(&["state"], status::waiting("CrashLoopBackOff", Some(&message)));
             }
-            let said = format!("Back-off restarting failed container {name} in pod {}", about.name());
+            let said = format!(
+                "Back-off restarting failed container {name} in pod {}_{}({})",
+                about.name(),
+                about.namespace(),
+                about.uid()
+            );
             CLIENT.event(cluster, &about, Severity::Warning, "BackOff", &said);
         }
         What::PullLater(at) => {
             if let Some(entry) = entry_mut(&mut pod, MAIN, at) {
                 let message = format!("Back-off pulling image {:?}", entry.at(&["image"]).str_or_empty());
                 entry.set(&["state"], status::waiting("ImagePullBackOff", Some(&message)));
+                let about = pod.clone();
+                CLIENT.event(cluster, &about, Severity::Normal, "BackOff", &message);
+                CLIENT.event(cluster, &about, Severity::Warning, "Failed", "Error: ImagePullBackOff");
             }
         }
         What::Stop => return stop(cluster, key, pod),
@@ -369,6 +377,8 @@ fn start(cluster: &mut Cluster, pod: &mut Value, list: &'static str, at: usize) 
         let message =
             format!("failed to pull and unpack image {image:?}: failed to resolve reference {image:?}: not found");
         entry.set(&["state"], status::waiting("ErrImagePull", Some(&message)));
+        let why = format!("Failed to pull image {image:?}: {message}");
+        CLIENT.event(cluster, &original, Severity::Warning, "Failed", &why);
         CLIENT.event(cluster, &original, Severity::Warning, "Failed", "Error: ErrImagePull");
         return;
     }

@@ -120,10 +120,10 @@ pub(super) fn job_update(root: &At<'_>, old: &Value, faults: &mut Faults) {
     // The real server looks at the whole again before it compares.
     job_spec(&spec, faults);
     let completions = spec.field("completions");
-    let elastic =
-        spec.field("completionMode").text() == "Indexed" && completions.value == spec.field("parallelism").value;
-    if !elastic {
+    if spec.field("completionMode").text() != "Indexed" {
         faults.unchanged(&completions, was.at(&["completions"]));
+    } else if completions.value != was.at(&["completions"]) && completions.value != spec.field("parallelism").value {
+        faults.invalid(&completions, "can only be modified in tandem with spec.parallelism");
     }
     faults.unchanged(&spec.field("selector"), was.at(&["selector"]));
     let suspended = was.at(&["suspend"]).is_true() || spec.field("suspend").value.is_true();

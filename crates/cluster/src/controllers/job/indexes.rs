@@ -3,10 +3,11 @@
 //! Knows: how ranges of numbers are written (`0-2,5`), and what a numbered pod looks like.
 //! Does not know: when the Job is over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Pods, has_failed, has_succeeded, outcome, replaces_only_failed};
 use crate::doc;
+use crate::object::ObjectKey;
 use crate::value::Value;
 
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
@@ -93,6 +94,21 @@ impl Indexes {
     pub(super) fn open(&self) -> impl Iterator<Item = i64> {
         (0..self.completions)
             .filter(|index| !self.done.contains(index) && !self.failed.contains(index) && !self.busy.contains(index))
+    }
+
+    /// Pods in the order in which they go when there are too many: first those whose number is not or no longer asked
+    /// for, and all but one of each number; the others as they were.
+    pub(super) fn superfluous_first<'a>(&self, pods: Vec<&'a (ObjectKey, Value)>) -> Vec<&'a (ObjectKey, Value)> {
+        // Of several with one number the one that would go last stays.
+        let mut stays: BTreeMap<i64, &ObjectKey> = BTreeMap::new();
+        for (key, pod) in &pods {
+            if let Some(index) = of_pod(pod).filter(|index| (0..self.completions).contains(index)) {
+                stays.insert(index, key);
+            }
+        }
+        let (kept, superfluous): (Vec<_>, Vec<_>) =
+            pods.into_iter().partition(|(key, pod)| of_pod(pod).and_then(|index| stays.get(&index)) == Some(&key));
+        superfluous.into_iter().chain(kept).collect()
     }
 
     /// A pod with its number.

@@ -3,6 +3,8 @@
 //! Knows: limits, deadlines, failure and success policies, and the conditions that tell of them.
 //! Does not know: how pods are made.
 
+use std::time::Duration;
+
 use twin::Time;
 
 use super::super::client::Severity;
@@ -109,9 +111,21 @@ fn restarts(pod: &Value) -> i64 {
     statuses(pod).filter_map(|status| status.at(&["restartCount"]).as_int()).sum()
 }
 
-/// When the last container of a pod ended.
+/// When a pod ended: with its last container, or when it stopped being ready, or when it was told to go.
 pub(super) fn end(pod: &Value) -> Option<Time> {
-    statuses(pod).filter_map(|status| status.time(&["state", "terminated", "finishedAt"])).max()
+    let ends: Vec<Option<Time>> =
+        statuses(pod).map(|status| status.time(&["state", "terminated", "finishedAt"])).collect();
+    let last = ends.iter().copied().collect::<Option<Vec<Time>>>().and_then(|ends| ends.into_iter().max());
+    let unready = || {
+        let ready = pod.condition("Ready").filter(|ready| ready.at(&["status"]) == "False")?;
+        ready.time(&["lastTransitionTime"])
+    };
+    let told = || {
+        let grace = pod.at(&["metadata", "deletionGracePeriodSeconds"]).as_int().unwrap_or(0);
+        let grace = Duration::from_secs(u64::try_from(grace).unwrap_or(0));
+        pod.time(&["metadata", "deletionTimestamp"]).map(|gone| gone - grace)
+    };
+    last.or_else(unready).or_else(told).or_else(|| pod.created())
 }
 
 struct Matched {

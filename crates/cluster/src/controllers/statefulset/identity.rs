@@ -88,11 +88,11 @@ pub(super) fn make_claims(cluster: &mut Cluster, set: &Value, ordinal: i64) -> R
         let (of, pod) = (set.name(), format!("{}-{ordinal}", set.name()));
         match CLIENT.create(cluster, CLAIMS, claim) {
             Ok(_) => {
-                let message = format!("create Claim {name} Pod {pod} in StatefulSet {of} success");
+                let message = format!("Create Claim {name} Pod {pod} in StatefulSet {of} success");
                 CLIENT.event(cluster, set, Severity::Normal, "SuccessfulCreate", &message);
             }
             Err(status) => {
-                let message = format!("create Claim {name} for Pod {pod} in StatefulSet {of} failed error: {status}");
+                let message = format!("Create Claim {name} for Pod {pod} in StatefulSet {of} failed error: {status}");
                 CLIENT.event(cluster, set, Severity::Warning, "FailedCreate", &message);
                 return Err(status);
             }
