@@ -139,7 +139,7 @@ impl Maker for Interner {
 /// Reads YAML text as Kubernetes does, and notices keys that stand twice in one map.
 ///
 /// # Errors
-/// [`NotJson`] if the text is not one YAML document, is no UTF-8, or grows without bound through its aliases.
+/// [`NotJson`] if the text is no YAML, is no UTF-8, or grows without bound through its aliases.
 pub fn parse_yaml(text: &[u8]) -> Result<Parsed, NotJson> {
     // What looks like JSON is JSON, as `yaml.YAMLOrJSONDecoder` has it: its numbers are JSON's.
     if text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{') {
@@ -151,11 +151,28 @@ pub fn parse_yaml(text: &[u8]) -> Result<Parsed, NotJson> {
         with_snippet: false,
     };
     let mut duplicates = Vec::new();
+    let text = first_document(text);
     let value = serde_saphyr::with_deserializer_from_slice_with_options(text, options, |deserializer| {
         Reader { path: &Path::Root, duplicates: &mut duplicates, maker: &mut Fresh }.deserialize(deserializer)
     })
     .map_err(|error| NotJson(error.to_string()))?;
     Ok(Parsed { value, duplicates })
+}
+
+/// The first of the documents that a YAML text consists of. Go's reader looks at no other.
+fn first_document(text: &[u8]) -> &[u8] {
+    let mut begun = false;
+    let mut at = 0;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let marks =
+            |mark: &[u8]| line.strip_prefix(mark).is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace));
+        if begun && (marks(b"---") || marks(b"...")) {
+            return text.get(..at).unwrap_or(text);
+        }
+        begun = begun || marks(b"---") || !matches!(line.trim_ascii_start().first(), None | Some(b'#' | b'%'));
+        at += line.len();
+    }
+    text
 }
 
 /// Where in the document the reader is; printed only when something is wrong there.
@@ -319,6 +336,11 @@ impl Serialize for Value {
             #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
             Self::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => {
                 serializer.serialize_i64(*number as i64)
+            }
+            Self::Float(number) if number.fract() == 0.0 && (1e15..1e21).contains(&number.abs()) => {
+                // The shortest digits that mean the number, and zeros up to the point.
+                let digits: i128 = number.to_string().parse().map_err(serde::ser::Error::custom)?;
+                serializer.serialize_i128(digits)
             }
             Self::Float(number) => serializer.serialize_f64(*number),
             Self::String(text) => serializer.serialize_str(text),

@@ -380,7 +380,7 @@ fn label_key_error(key: &str) -> Option<String> {
     if name.is_empty() {
         errors.push("name part must be non-empty".to_owned());
     } else if name.len() > 63 {
-        errors.push("name part must be no more than 63 characters".to_owned());
+        errors.push("name part must be no more than 63 bytes".to_owned());
     }
     if !is_name_part(name) {
         errors.push(format!("name part {NAME_PART}"));
@@ -392,7 +392,7 @@ fn label_key_error(key: &str) -> Option<String> {
 fn label_value_error(value: &str) -> Option<String> {
     let mut errors = Vec::new();
     if value.len() > 63 {
-        errors.push("must be no more than 63 characters".to_owned());
+        errors.push("must be no more than 63 bytes".to_owned());
     }
     if !value.is_empty() && !is_name_part(value) {
         errors.push(

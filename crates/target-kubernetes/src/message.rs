@@ -181,7 +181,6 @@ pub fn takes_gzip(headers: &HeaderMap) -> bool {
 
 /// Zips what is worth it, if the client takes it: as the real server, at the fastest level.
 pub fn zip(bytes: Bytes, headers: &mut HeaderMap, client_takes_gzip: bool) -> Bytes {
-    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     if !client_takes_gzip || bytes.len() < GZIP_FROM_BYTES {
         return bytes;
     }
@@ -189,6 +188,7 @@ pub fn zip(bytes: Bytes, headers: &mut HeaderMap, client_takes_gzip: bool) -> By
     let zipped = encoder.write_all(&bytes).and_then(|()| encoder.finish());
     let Ok(zipped) = zipped else { return bytes };
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     zipped.into()
 }
 

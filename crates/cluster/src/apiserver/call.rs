@@ -193,6 +193,9 @@ pub struct Output {
     pub form: Form,
     /// In which encoding.
     pub encoding: Encoding,
+    /// Whether tables and metadata are wanted in the words of `meta.k8s.io/v1beta1`.
+    #[serde(default)]
+    pub beta: bool,
     /// The media types of the `Accept` header, as sent: discovery chooses among forms of its own.
     pub accept: String,
 }

@@ -10,7 +10,7 @@ pub(crate) mod tests;
 
 use bytes::Bytes;
 
-use super::{Answer, Call, Content, openapi};
+use super::{Answer, Call, Content, Status, openapi};
 use crate::cluster::Cluster;
 use crate::doc;
 use crate::object::ObjectKey;
@@ -38,8 +38,8 @@ pub fn answer(cluster: &Cluster, call: &Call) -> Answer {
     let path = if path == "/" { path } else { path.trim_end_matches('/') };
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     let document = match parts.as_slice() {
-        [""] => Some(doc!({"paths": (schema.paths().into_iter().collect::<Value>())})),
-        ["version"] => Some(schema.version().clone()),
+        [""] => return json(&doc!({"paths": (schema.paths().into_iter().collect::<Value>())})),
+        ["version"] => return json(schema.version()),
         ["api"] if wants_aggregated(&call.output.accept) => {
             return aggregated(schema.groups().iter().filter(|group| group.name.is_empty()), schema);
         }
@@ -62,7 +62,15 @@ pub fn answer(cluster: &Cluster, call: &Call) -> Answer {
         ["healthz" | "livez" | "readyz", ..] => return health(schema, path, call),
         _ => None,
     };
-    document.map_or_else(not_found, |document| Answer::document(200, document))
+    match (document, parts.as_slice()) {
+        (Some(document), _) => Answer::document(200, document),
+        // Whoever serves a group has words for a version that it has not.
+        (None, ["api", _]) => Answer::document(404, Status::no_such_path().to_value()),
+        (None, ["apis", name, _]) if schema.resources().any(|have| have.group == *name && !have.custom) => {
+            Answer::document(404, Status::no_such_path().to_value())
+        }
+        (None, _) => not_found(),
+    }
 }
 
 /// How Go's own server says that there is nothing.
@@ -74,6 +82,13 @@ pub(super) fn not_found() -> Answer {
 pub(super) fn raw(code: u16, content_type: &'static str, bytes: impl Into<Bytes>) -> Answer {
     let content = Content::Raw { content_type, bytes: bytes.into() };
     Answer { code, content, warnings: Vec::new(), headers: Vec::new() }
+}
+
+/// A document that comes in JSON, whatever is wanted.
+fn json(document: &Value) -> Answer {
+    let mut bytes = document.to_json_bytes();
+    bytes.push(b'\n');
+    raw(200, "application/json", bytes)
 }
 
 /// `/api`

@@ -5,10 +5,12 @@
 
 use bytes::Bytes;
 
-use super::call::{Answer, Call, Content, Encoding, FieldValidation, Output, PatchType, Verb, Watch};
-use super::status::Status;
+use super::call::{Answer, Call, Content, Encoding, FieldValidation, Form, Output, PatchType, Verb, Watch};
+use super::status::{self, Status};
+use super::{decode, protobuf};
 use crate::doc;
-use crate::value::Value;
+use crate::schema::{Schema, split_api_version};
+use crate::value::{List, Value};
 
 /// An answer as it goes out.
 #[derive(Clone, Debug)]
@@ -38,16 +40,21 @@ pub fn encode(result: &Result<Answer, Status>, output: &Output) -> Encoded {
             let mut headers = Vec::new();
             let body = match &answer.content {
                 Content::Document(document) => {
-                    headers.push(("Content-Type", content_type(output.encoding).to_owned()));
-                    Body::Bytes(write(document, output.encoding))
+                    let (content_type, bytes) = match output.beta {
+                        true => write(&in_beta(document), output.encoding),
+                        false => write(document, output.encoding),
+                    };
+                    headers.push(("Content-Type", content_type.to_owned()));
+                    Body::Bytes(bytes)
                 }
                 Content::Raw { content_type, bytes } => {
                     headers.push(("Content-Type", (*content_type).to_owned()));
                     Body::Bytes(bytes.clone())
                 }
                 Content::Watch(watch) => {
-                    headers.push(("Content-Type", watch_type(output.encoding).to_owned()));
-                    Body::Watch(watch.clone())
+                    let watch = speakable(watch);
+                    headers.push(("Content-Type", watch_type(watch.output.encoding).to_owned()));
+                    Body::Watch(watch)
                 }
             };
             headers.extend(answer.warnings.iter().map(|text| ("Warning", warning(text))));
@@ -55,43 +62,160 @@ pub fn encode(result: &Result<Answer, Status>, output: &Output) -> Encoded {
             Encoded { code: answer.code, headers, body }
         }
         Err(status) => {
-            let mut headers = vec![("Content-Type", content_type(output.encoding).to_owned())];
+            // A refusal is no object: whoever wants objects in some form gets it in what they would take otherwise.
+            let encoding = match output.encoding {
+                Encoding::Json => Encoding::Json,
+                _ => decode::plain_output(&output.accept).encoding,
+            };
+            let (content_type, bytes) = write(&status.to_value(), encoding);
+            let mut headers = vec![("Content-Type", content_type.to_owned())];
             if let Some(seconds) = status.retry_after_seconds {
                 headers.push(("Retry-After", seconds.to_string()));
             }
             headers.extend(status.warnings.iter().map(|text| ("Warning", warning(text))));
-            Encoded { code: status.code, headers, body: Body::Bytes(write(&status.to_value(), output.encoding)) }
+            Encoded { code: status.code, headers, body: Body::Bytes(bytes) }
         }
     }
+}
+
+/// A table or metadata in the words of `meta.k8s.io/v1beta1`.
+fn in_beta(document: &Value) -> Value {
+    let mut document = document.clone();
+    if document.api_version() == "meta.k8s.io/v1" {
+        document.set(&["apiVersion"], "meta.k8s.io/v1beta1");
+        for (list, below) in [("items", &[][..]), ("rows", &["object"])] {
+            for item in document.find_mut(&[list]).and_then(Value::as_array_mut).map(List::edit).into_iter().flatten() {
+                if item.at(below).api_version() == "meta.k8s.io/v1" {
+                    let inner = in_beta(item.at(below));
+                    item.set(below, inner);
+                }
+            }
+        }
+    }
+    document
 }
 
 /// One watch event as it goes over the wire.
 #[must_use]
 pub fn event(event: &Value, output: &Output) -> Bytes {
-    write(event, if output.encoding == Encoding::Yaml { Encoding::Json } else { output.encoding })
+    if output.beta {
+        let mut event = event.clone();
+        event.set(&["object"], in_beta(event.at(&["object"])));
+        return self::event(&event, &Output { beta: false, ..output.clone() });
+    }
+    if output.encoding == Encoding::Protobuf {
+        // What has no message has no way into such a stream; `speakable` has seen to it that there is nothing of the kind.
+        return protobuf::frame(event).map(Bytes::from).unwrap_or_default();
+    }
+    json(event)
 }
 
-fn content_type(encoding: Encoding) -> &'static str {
+/// A watch in an encoding in which its events can be written.
+fn speakable(watch: &Watch) -> Watch {
+    let mut watch = watch.clone();
+    let (plural, group) = status::split(&watch.resource);
+    let known = Schema::default()
+        .resource(group, &watch.version, plural)
+        .is_some_and(|resource| protobuf::is_known(&resource.api_version(), &resource.kind));
+    if watch.output.encoding == Encoding::Protobuf && watch.output.form == Form::Object && !known {
+        watch.output.encoding = Encoding::Json;
+    }
+    watch
+}
+
+fn watch_type(encoding: Encoding) -> &'static str {
     match encoding {
-        Encoding::Json | Encoding::Protobuf => "application/json",
-        Encoding::Yaml => "application/yaml",
+        Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        _ => "application/json",
     }
 }
 
-fn watch_type(_encoding: Encoding) -> &'static str {
-    "application/json"
+/// A document in an encoding, or in JSON if that has no room for it: every client takes JSON too.
+fn write(document: &Value, encoding: Encoding) -> (&'static str, Bytes) {
+    let written = match encoding {
+        Encoding::Json => None,
+        Encoding::Yaml => serde_saphyr::to_string(document).ok().map(Bytes::from),
+        Encoding::Protobuf => protobuf::encode(document).map(Bytes::from),
+    };
+    match written {
+        Some(bytes) => (encoding.content_type(), bytes),
+        None => (Encoding::Json.content_type(), json(document)),
+    }
 }
 
 /// JSON ends in a newline, as Go's encoder ends it.
-fn write(document: &Value, encoding: Encoding) -> Bytes {
-    if encoding == Encoding::Yaml
-        && let Ok(text) = serde_saphyr::to_string(document)
-    {
-        return Bytes::from(text);
-    }
-    let mut bytes = document.to_json_bytes();
+fn json(document: &Value) -> Bytes {
+    let subject = document.get("object").filter(|_| document.get("type").is_some()).unwrap_or(document);
+    let group = split_api_version(subject.api_version()).0;
+    let mut bytes = if group == "meta.k8s.io" || Schema::default().group(group).is_some() {
+        let mut bytes = Vec::new();
+        go(document, false, &mut bytes);
+        bytes
+    } else {
+        // A custom object is a map to Go, sorted throughout.
+        document.to_json_bytes()
+    };
     bytes.push(b'\n');
     Bytes::from(bytes)
+}
+
+/// What Go writes first of an object.
+const OBJECT: &[&str] = &["kind", "apiVersion", "metadata"];
+
+/// What Go writes of an object's metadata, in this order.
+const METADATA: &[&str] = &[
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
+
+/// Writes a document as far as it matters in the order of Go's structs: what an object is, and then what it says. Whoever
+/// numbers things as they come, uids say, numbers them so.
+fn go(value: &Value, metadata: bool, out: &mut Vec<u8>) {
+    match value {
+        Value::Object(map) => {
+            let first = match metadata {
+                true => METADATA,
+                false if map.contains_key("metadata") => OBJECT,
+                false => &[],
+            };
+            let ranked = first.iter().filter_map(|key| map.get(key).map(|below| (*key, below)));
+            let others = map.iter().map(|(key, below)| (key.as_str(), below)).filter(|(key, _)| !first.contains(key));
+            out.push(b'{');
+            for (at, (key, below)) in ranked.chain(others).enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                let _ = serde_json::to_writer(&mut *out, key);
+                out.push(b':');
+                go(below, key == "metadata", out);
+            }
+            out.push(b'}');
+        }
+        Value::Array(list) => {
+            out.push(b'[');
+            for (at, item) in list.iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                go(item, false, out);
+            }
+            out.push(b']');
+        }
+        leaf => drop(serde_json::to_writer(out, leaf)),
+    }
 }
 
 /// A `Warning` header's value, as RFC 7234 has it and kubectl prints it.

@@ -30,7 +30,12 @@ pub fn handle(cluster: &mut Cluster, call: &Call, user: &User) -> Result<Answer,
     let on = &call.on;
     let Some(resource) = cluster.schema.resource(&on.group, &on.version, &on.resource).cloned() else {
         // Only the server of built-in groups has words for what it has not.
-        let built_in = cluster.schema.resources_of(&on.group, &on.version).any(|resource| !resource.custom);
+        let built_in = cluster.schema.group(&on.group).is_some_and(|group| {
+            group
+                .versions
+                .iter()
+                .any(|version| cluster.schema.resources_of(&on.group, version).any(|have| !have.custom))
+        });
         return if built_in { Err(Status::no_such_path()) } else { Ok(discovery::not_found()) };
     };
     let heard = Heard::new(resource.deprecation.iter().map(ToString::to_string).collect::<Vec<_>>().into());
@@ -44,7 +49,8 @@ pub fn handle(cluster: &mut Cluster, call: &Call, user: &User) -> Result<Answer,
     }
     warn(&mut result, &told);
     if matches!(call.verb, Verb::Create | Verb::Update) {
-        warn(&mut result, &call.faults);
+        let faults: Vec<String> = call.faults.iter().flat_map(|fault| each_line(fault)).collect();
+        warn(&mut result, &faults);
     }
     result
 }
@@ -71,6 +77,7 @@ fn dispatch(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Stat
         Verb::Create if !request.resource.allows("list") && auth::is_review(&request.resource) => {
             auth::review(cluster, request)
         }
+        Verb::Create if request.resource.id() == "bindings" => subresources::bind(cluster, request),
         Verb::Create => create(cluster, request),
         Verb::Update => update(cluster, request, Part::Main),
         Verb::Patch(kind) => patch(cluster, request, kind, Part::Main),
@@ -179,18 +186,13 @@ impl Request<'_> {
         }
         let name = object.name().to_owned();
         if !self.call.on.name.is_empty() {
-            if name.is_empty() {
+            if name.is_empty() && !self.call.on.subresource.is_empty() {
                 object.set(&["metadata", "name"], &self.call.on.name);
             } else if name != self.call.on.name.as_str() {
-                return Err(Status::bad_request(format!(
-                    "the name of the object ({name}) does not match the name on the URL ({})",
-                    self.call.on.name
-                )));
+                return Err(decode::another_name(&name, &self.call.on.name));
             }
         }
-        if let Some(typed) = resource.ty().as_go(&object) {
-            object = typed;
-        }
+        read_by_go(resource.ty(), &mut object);
         Ok(cluster.schema.convert(&object, &resource.storage.kind))
     }
 }
@@ -226,7 +228,7 @@ pub(super) fn update(cluster: &mut Cluster, request: &Request<'_>, part: Part) -
 }
 
 /// A PUT that means an object of another uid is refused by the storage itself, in its own words.
-fn other_object(request: &Request<'_>, key: &ObjectKey, have: &str, wanted: &str) -> Status {
+pub(super) fn other_object(request: &Request<'_>, key: &ObjectKey, have: &str, wanted: &str) -> Status {
     let (resource, plural) = (&request.resource, request.resource.plural.as_str());
     let place = match plural {
         _ if resource.custom => format!("{}/{plural}", resource.group),
@@ -269,6 +271,19 @@ pub(super) fn patch(
     result
 }
 
+/// Makes a document what Go reads in it. To Go no managed fields are another thing than none at all: they ask that all be
+/// forgotten.
+fn read_by_go(ty: Type<'_>, object: &mut Value) {
+    let path = ["metadata", "managedFields"];
+    let none = object.find(&path).is_some_and(|fields| fields.as_array().is_some() && fields.is_empty());
+    if let Some(typed) = ty.as_go_read(object) {
+        *object = typed;
+    }
+    if none {
+        object.set(&path, doc!([]));
+    }
+}
+
 /// Writes what a patch made of an object.
 fn write(
     cluster: &mut Cluster,
@@ -278,18 +293,12 @@ fn write(
     part: Part,
 ) -> Result<Answer, Status> {
     let (key, resource) = (request.key(), &request.resource);
-    if let Some(typed) = resource.ty().as_go(&patched) {
-        patched = typed;
-    }
+    read_by_go(resource.ty(), &mut patched);
     if patched.namespace().is_empty() && !stored.namespace().is_empty() {
         patched.set(&["metadata", "namespace"], stored.namespace());
     }
     if patched.name() != stored.name() {
-        return Err(Status::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({})",
-            patched.name(),
-            key.name
-        )));
+        return Err(decode::another_name(patched.name(), &key.name));
     }
     if patched.namespace() != stored.namespace() {
         let message = "the namespace of the provided object does not match the namespace sent on the request";
@@ -309,7 +318,11 @@ pub(super) fn patched(
     expected: &GroupVersionKind,
     shown: &Value,
 ) -> Result<(Value, Vec<String>), Status> {
-    let patched = patch::apply(kind, ty, shown, &call.body)?;
+    let mut patched = patch::apply(kind, ty, shown, &call.body)?;
+    let from_text = ty.is_go() && kind != PatchType::Strategic;
+    if from_text && patched.kind().is_empty() {
+        patched.set(&["kind"], &expected.kind);
+    }
     // It is refused as a whole, in the form in which its reader saw it.
     let refuse = |why: String| {
         let seen = match kind {
@@ -321,17 +334,25 @@ pub(super) fn patched(
     };
     let read = match kind {
         PatchType::Strategic => fields::restore(ty, &patched),
-        _ if ty.is_go()
-            && let Some(why) = decode::misfit(&cluster.schema, expected, &patched) =>
-        {
-            Err(why)
-        }
+        _ if from_text && patched.api_version().is_empty() => Ok(nothing_known(&patched)),
+        _ if from_text && let Some(why) = decode::misfit(&cluster.schema, expected, &patched) => Err(why),
         _ => fields::read(ty, &patched, false, || Sent::from(&patched)),
     };
     let mut read = read.map_err(refuse)?;
     read.faults.splice(0..0, call.faults.iter().cloned());
     let warnings = fields::judge(call.options.field_validation, read.faults).map_err(refuse)?;
     Ok((read.value, warnings))
+}
+
+/// What does not say its version is read into the type that the server keeps to itself, whose fields have no names in JSON:
+/// none of it is known.
+fn nothing_known(document: &Value) -> fields::Read {
+    let (own, strangers): (Vec<_>, Vec<_>) =
+        document.entries().iter().cloned().partition(|(key, _)| matches!(key.as_str(), "kind" | "apiVersion"));
+    fields::Read {
+        value: Value::Object(own.into_iter().collect()),
+        faults: strangers.iter().map(|(key, _)| format!("unknown field {:?}", key.as_str())).collect(),
+    }
 }
 
 /// Server-side apply: it makes what is not there, except through a subresource.
@@ -369,8 +390,11 @@ pub(super) fn applied(
         (201, registry::create(cluster, &key.resource, object, &writer)?)
     } else {
         // Whoever names a uid means an object that was there.
-        let cause = Cause::invalid("metadata.uid", object.uid(), "field is immutable");
-        return Err(Status::invalid(&resource.group, &resource.kind, &key.name, &[cause.clone(), cause]));
+        let why = format!(
+            "uid mismatch: the provided object specified uid {}, and no existing object was found",
+            object.uid()
+        );
+        return Err(Status::conflict(&resource.id(), &key.name, &why));
     };
     Ok((code, written, warnings))
 }
@@ -381,7 +405,16 @@ fn twice(call: &Call) -> Result<Vec<String>, Status> {
         (FieldValidation::Strict, Some(fault)) => {
             Err(Status::bad_request(format!("error strict decoding YAML: {fault}")))
         }
-        _ => Ok(call.faults.clone()),
+        _ => Ok(call.faults.iter().flat_map(|fault| each_line(fault)).collect()),
+    }
+}
+
+/// What the reader of YAML says of several lines is told line by line.
+fn each_line(fault: &str) -> Vec<String> {
+    let mut lines = fault.lines();
+    match lines.next() {
+        Some(first) if first.ends_with("yaml: unmarshal errors:") => lines.map(|line| line.trim().to_owned()).collect(),
+        _ => vec![fault.to_owned()],
     }
 }
 
@@ -396,7 +429,18 @@ fn deletion(call: &Call) -> Deletion {
     }
 }
 
+/// Who deletes jobs without a word about their pods is told that the pods stay.
+fn say_what_stays(request: &Request<'_>) {
+    let options = &request.call.options;
+    if request.resource.id() == "jobs.batch" && options.propagation.is_none() && options.orphan_dependents.is_none() {
+        let warning = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove \
+                       them or set propagationPolicy=Orphan to suppress this warning";
+        request.heard.borrow_mut().push(warning.to_owned());
+    }
+}
+
 fn delete(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    say_what_stays(request);
     let (key, resource) = (request.key(), &request.resource);
     let Deleted { object: deleted, gone } = registry::remove(cluster, &key, &deletion(request.call), &request.writer())
         .map_err(|status| request.named(status))?;
@@ -417,10 +461,12 @@ fn delete(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status
 }
 
 fn delete_collection(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    say_what_stays(request);
     let (call, resource) = (request.call, &request.resource);
     let filter = Filter::of(call, resource)?;
+    let page = call.options.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let found: Vec<(ObjectKey, Value)> =
-        filter.admitted(cluster, None).map(|(key, object)| (key.clone(), object.clone())).collect();
+        filter.admitted(cluster, None).take(page).map(|(key, object)| (key.clone(), object.clone())).collect();
     let (deletion, writer) = (deletion(call), request.writer());
     for (key, _) in &found {
         match registry::delete(cluster, key, &deletion, &writer) {

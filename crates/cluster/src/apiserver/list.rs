@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeError, Engine as _};
 use twin::Compacted;
 
 use super::call::{Answer, Content, Form, Watch};
@@ -17,6 +17,7 @@ use super::watch::{Filter, View};
 use crate::cluster::Cluster;
 use crate::doc;
 use crate::object::ObjectKey;
+use crate::schema::Resource;
 use crate::value::{Text, Value};
 
 /// The version that a read asks for; none if any will do.
@@ -24,7 +25,9 @@ fn version(text: Option<&str>) -> Result<Option<u64>, Cause> {
     match text {
         None | Some("" | "0") => Ok(None),
         Some(text) => text.parse().map(Some).map_err(|_| {
-            Cause::invalid("resourceVersion", text, &format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            let why = if digits { "value out of range" } else { "invalid syntax" };
+            Cause::invalid("resourceVersion", text, &format!("strconv.ParseUint: parsing {text:?}: {why}"))
         }),
     }
 }
@@ -53,6 +56,9 @@ pub(super) fn check_version(cluster: &Cluster, asked: Option<&str>) -> Result<()
 }
 
 /// Where a page ended: after which object, of the collection as it was at which version.
+///
+/// Its token is the real server's: where to go on is the first key that may follow, without what all keys of the
+/// collection begin with.
 #[derive(Debug, PartialEq, Eq)]
 struct Place {
     /// None if the rest may be as it is now.
@@ -62,31 +68,59 @@ struct Place {
 }
 
 impl Place {
-    fn token(&self) -> String {
+    /// The token; `within` is the namespace that is listed, empty for all.
+    fn token(&self, within: &str) -> String {
         let version = self.version.map_or(-1, |version| i64::try_from(version).unwrap_or(i64::MAX));
-        let start = format!("{}/{}", self.namespace, self.name);
+        let start = if self.namespace == within {
+            format!("{}\0", self.name)
+        } else {
+            format!("{}/{}\0", self.namespace, self.name)
+        };
         URL_SAFE_NO_PAD.encode(doc!({"v": "meta.k8s.io/v1", "rv": (version), "start": (start)}).to_json())
     }
 
-    fn parse(token: &str) -> Result<Self, Status> {
-        let invalid = |why: &str| Status::bad_request(format!("invalid continue token: {why}"));
-        let unreadable = |why: String| invalid(&format!("continue key is not valid: {why}"));
-        let bytes =
-            URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|error| unreadable(error.to_string()))?;
+    fn parse(token: &str, resource: &Resource, within: &str) -> Result<Self, Status> {
+        let unreadable =
+            |why: String| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|error| unreadable(base64_words(error, token)))?;
         let place = Value::from_json(&bytes).map_err(|error| unreadable(syntax::error(&bytes).unwrap_or(error.0)))?;
-        if place.at(&["v"]) != "meta.k8s.io/v1" {
-            let why = format!("server does not recognize this encoded version {}", place.at(&["v"]).to_json());
-            return Err(unreadable(why));
+        let spoken = place.at(&["v"]).str_or_empty();
+        if spoken != "meta.k8s.io/v1" {
+            return Err(unreadable(format!("server does not recognize this encoded version {spoken}")));
         }
         let version = match place.at(&["rv"]).as_int() {
-            Some(-1) => None,
-            Some(version @ 1..) => u64::try_from(version).ok(),
-            _ => return Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")),
+            // Whatever is negative asks for the rest as it is now.
+            Some(version) if version < 0 => None,
+            Some(version) if version > 0 => u64::try_from(version).ok(),
+            _ => {
+                let why = "incorrect encoded start resourceVersion (version meta.k8s.io/v1)";
+                return Err(unreadable(why.to_owned()));
+            }
         };
-        let start = place.at(&["start"]).as_str().and_then(|start| start.split_once('/'));
-        let (namespace, name) = start.ok_or_else(|| unreadable("encoded start key is empty".to_owned()))?;
+        let start = place.at(&["start"]).str_or_empty();
+        if start.is_empty() {
+            return Err(unreadable("encoded start key empty (version meta.k8s.io/v1)".to_owned()));
+        }
+        let key = start.strip_prefix('/').unwrap_or(start);
+        if key.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err(unreadable(start.to_owned()));
+        }
+        let key = key.trim_end_matches('\0');
+        let (namespace, name) = match key.split_once('/') {
+            Some(split) if resource.namespaced && within.is_empty() => split,
+            _ => (within, key),
+        };
         Ok(Self { version, namespace: namespace.into(), name: name.into() })
     }
+}
+
+/// What Go says of text that is no base64.
+fn base64_words(error: DecodeError, token: &str) -> String {
+    let at = match error {
+        DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
+        _ => token.len(),
+    };
+    format!("illegal base64 data at input byte {at}")
 }
 
 /// What has changed in a resource since a version, as it was then.
@@ -124,7 +158,8 @@ pub(super) fn list(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, S
     let options = &call.options;
     let filter = Filter::of(call, resource)?;
     let view = View::of(&cluster.schema, resource, call.output.form, options.include_object.as_deref())?;
-    let place = options.continue_token.as_deref().map(Place::parse).transpose()?;
+    let within = call.on.namespace.as_str();
+    let place = options.continue_token.as_deref().map(|token| Place::parse(token, resource, within)).transpose()?;
     let asked = version(options.resource_version.as_deref()).map_err(|cause| {
         Status::bad_request(format!("invalid resource version: {}: {}", cause.field, cause.message))
     })?;
@@ -144,14 +179,16 @@ pub(super) fn list(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, S
     let stored = &resource.storage.resource;
     let after = place.as_ref().map(|place| (&place.namespace, &place.name));
     // What is, but for what has changed since the version that is shown: of that, what was.
-    let then = changed_since(cluster, stored, shown).map_err(|_| gone(place.as_ref()))?;
+    let then = changed_since(cluster, stored, shown).map_err(|_| gone(place.as_ref(), within))?;
     let unchanged = filter.admitted(cluster, after).filter(|(key, _)| !then.contains_key(key));
     let changed = then
         .iter()
         .filter_map(|(key, object)| Some((*key, (*object)?)))
         .filter(|(key, object)| after.is_none_or(|after| (&key.namespace, &key.name) > after) && filter.admits(object));
     let mut matching = merged(unchanged, changed).peekable();
-    let limit = options.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    // Whoever is content with any version gets all that the server has at hand, in one piece.
+    let limit = options.limit.filter(|_| options.resource_version.as_deref() != Some("0"));
+    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let mut page = Vec::new();
     let mut metadata = doc!({"resourceVersion": (shown.to_string())});
     let mut last = None;
@@ -162,7 +199,7 @@ pub(super) fn list(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, S
     }
     if let (Some(last), Some(_)) = (last, matching.peek()) {
         let place = Place { version: Some(shown), namespace: last.namespace.clone(), name: last.name.clone() };
-        metadata.set(&["continue"], place.token());
+        metadata.set(&["continue"], place.token(within));
         // How many remain is said only where nothing had to be looked at to know it.
         if options.label_selector.is_none() && options.field_selector.is_none() {
             let all = after.is_none() && call.on.namespace.is_empty() && then.is_empty();
@@ -174,7 +211,7 @@ pub(super) fn list(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, S
 }
 
 /// What was is forgotten. Who reads pages may go on with what is.
-fn gone(place: Option<&Place>) -> Status {
+fn gone(place: Option<&Place>, within: &str) -> Status {
     let Some(place) = place else {
         return Status::new(410, "Expired", "The resourceVersion for the provided list is too old.");
     };
@@ -183,7 +220,7 @@ fn gone(place: Option<&Place>) -> Status {
          results. Continuing with the provided token results in an inconsistent list - objects that were created, \
          modified, or deleted between the time the first chunk was returned and now may show up in the list.";
     let rest = Place { version: None, namespace: place.namespace.clone(), name: place.name.clone() };
-    Status::new(410, "Expired", message).to_continue(&rest.token())
+    Status::new(410, "Expired", message).to_continue(&rest.token(within))
 }
 
 /// Answers a watch: from where on, and what comes first.
@@ -232,18 +269,22 @@ pub(super) fn watch(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::Schema;
 
     #[test]
     fn a_place_is_read_as_it_was_written_and_nothing_else_is() {
-        for version in [None, Some(7)] {
-            let place = Place { version, namespace: "a".into(), name: "b/c".into() };
-            assert_eq!(Place::parse(&place.token()), Ok(place));
+        let schema = Schema::default();
+        let pods = schema.resource("", "v1", "pods").unwrap();
+        for (version, within) in [(None, ""), (Some(7), ""), (Some(7), "a")] {
+            let place = Place { version, namespace: "a".into(), name: "b".into() };
+            assert_eq!(Place::parse(&place.token(within), pods, within), Ok(place));
         }
-        let refused = |token: &str| Place::parse(token).unwrap_err().message;
+        let refused = |token: &str| Place::parse(token, pods, "").unwrap_err().message;
         assert_eq!(
             refused("nonsense"),
             "invalid continue token: continue key is not valid: invalid character '\\x9e' looking for beginning of value"
         );
+        assert!(refused("!!").ends_with("illegal base64 data at input byte 0"));
         let zero = URL_SAFE_NO_PAD.encode(r#"{"v":"meta.k8s.io/v1","rv":0,"start":"a/b"}"#);
         assert!(refused(&zero).contains("incorrect encoded start resourceVersion"));
     }

@@ -52,7 +52,7 @@ mod watch;
 pub use call::{
     Answer, Call, Content, Encoding, FieldValidation, Form, Options, Output, PatchType, Subject, User, Verb, Watch,
 };
-pub use decode::{Request, decode};
+pub use decode::{Request, decode, plain_output};
 pub use defaults::would_reset;
 pub use encode::{Body, Encoded, Outgoing, encode, encode_call, event as encode_event};
 pub use handle::handle;

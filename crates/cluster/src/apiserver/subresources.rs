@@ -41,12 +41,35 @@ pub(super) fn answer(cluster: &mut Cluster, request: &Request<'_>) -> Result<Ans
 /// A pod's log. One that no node has taken on has said nothing yet; what others say nobody here has heard.
 fn log(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, Status> {
     let pod = request.stored(cluster)?;
+    check_log(request.call)?;
     check_container(&pod, request.call)?;
     if pod.at(&["spec", "nodeName"]).is_empty() {
         let content = Content::Raw { content_type: "text/plain", bytes: bytes::Bytes::new() };
         return Ok(Answer { code: 204, content, warnings: Vec::new(), headers: Vec::new() });
     }
     Err(not_simulated("the containers of a simulated pod print nothing: there is no log"))
+}
+
+/// How much of a log is wanted is a number, and not too small a one.
+fn check_log(call: &super::Call) -> Result<(), Status> {
+    let asked = |name: &str| {
+        let text = call.options.others.iter().find(|(key, _)| key == name).map(|(_, text)| text.as_str());
+        text.filter(|text| !text.is_empty()).map(|text| {
+            let why = || Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"));
+            text.parse::<i64>().map_err(|_| why())
+        })
+    };
+    let mut causes = Vec::new();
+    for (name, least, why) in [
+        ("tailLines", 0, "must be greater than or equal to 0"),
+        ("limitBytes", 1, "must be greater than 0"),
+        ("sinceSeconds", 1, "must be greater than 0"),
+    ] {
+        if let Some(number) = asked(name).transpose()?.filter(|number| *number < least) {
+            causes.push(Cause::invalid(name, number, why));
+        }
+    }
+    if causes.is_empty() { Ok(()) } else { Err(Status::invalid("", "PodLogOptions", &call.on.name, &causes)) }
 }
 
 /// A stream into a pod, a node or a service.
@@ -148,6 +171,9 @@ fn scale(cluster: &mut Cluster, request: &Request<'_>, verb: Verb) -> Result<Ans
         let cause = Cause::invalid("spec.replicas", replicas, "must be greater than or equal to 0");
         return Err(Status::invalid("autoscaling", "Scale", stored.name(), &[cause]));
     }
+    if !wanted.uid().is_empty() && wanted.uid() != stored.uid() {
+        return Err(handle::other_object(request, &request.key(), stored.uid(), wanted.uid()));
+    }
     let mut object = stored.clone();
     object.set(&paths.wanted.iter().map(String::as_str).collect::<Vec<_>>(), replicas);
     let version = wanted.resource_version();
@@ -169,12 +195,9 @@ fn scale_kind() -> GroupVersionKind {
 fn apply_scale(cluster: &mut Cluster, request: &Request<'_>, stored: &Value, paths: &Paths) -> Result<Answer, Status> {
     let body = &request.call.body;
     let (said, kind) = (body.api_version(), scale_kind());
-    if said != kind.api_version() {
-        let message = format!(
-            "Incorrect version specified in apply patch. Specified patch version: {said}, expected: {}",
-            kind.api_version()
-        );
-        return Err(Status::bad_request(message));
+    if said != kind.api_version() || body.kind() != "Scale" {
+        let (group, version) = crate::schema::split_api_version(said);
+        return Err(Status::bad_request(format!("invalid object type: {group}/{version}, Kind={}", body.kind())));
     }
     let mut wanted = doc!({
         "apiVersion": (request.resource.api_version()), "kind": (&request.resource.kind),
@@ -239,8 +262,11 @@ fn shown(object: &Value, paths: &Paths) -> Value {
 /// `pkg/registry/core/pod/storage/eviction.go`: a delete that asks the pod's disruption budgets first.
 fn evict(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
     let key = request.key();
-    let pod = request.stored(cluster)?;
     let body = &request.call.body;
+    if body.name() != request.call.on.name.as_str() {
+        return Err(Status::bad_request("name in URL does not match name in Eviction object"));
+    }
+    let pod = request.stored(cluster)?;
     let options = body.at(&["deleteOptions"]);
     let deletion = Deletion {
         uid: options.at(&["preconditions", "uid"]).as_str().map(str::to_owned),
@@ -349,14 +375,50 @@ fn allow_disruption(cluster: &mut Cluster, key: &ObjectKey, pod: &Value, dry_run
     Ok(())
 }
 
-fn bind(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
-    let (key, mut pod) = (request.key(), request.stored(cluster)?);
-    admission::validate_below(cluster, &key, &request.call.body, &request.writer())?;
-    let node = request.call.body.at(&["target", "name"]).as_text().cloned().unwrap_or_default();
-    if !pod.at(&["spec", "nodeName"]).is_empty() {
-        let why =
-            format!("pod {} is already assigned to node {:?}", key.name, pod.at(&["spec", "nodeName"]).str_or_empty());
-        return Err(Status::conflict("pods/binding", &key.name, &why));
+/// A binding is to a node, and names it. What it is told otherwise was never meant for clients.
+fn check_binding(binding: &Value) -> Result<(), Status> {
+    let (kind, name) = (binding.at(&["target", "kind"]).str_or_empty(), binding.at(&["target", "name"]));
+    let mut faults = Vec::new();
+    if !matches!(kind, "" | "Node") {
+        faults.push(format!("target.kind: Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\""));
+    }
+    if name.is_empty() {
+        faults.push("target.name: Required value".to_owned());
+    }
+    match faults.as_slice() {
+        [] => Ok(()),
+        [one] => Err(Status::new(500, "", one)),
+        many => Err(Status::new(500, "", format!("[{}]", many.join(", ")))),
+    }
+}
+
+/// A pod is put on a node. The pod is named in the path, or, under `bindings`, in the body.
+pub(super) fn bind(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    let (on, body) = (&request.call.on, &request.call.body);
+    let name = if on.name.is_empty() { body.name() } else { &on.name };
+    if body.name() != name {
+        return Err(Status::bad_request("name in URL does not match name in Binding object"));
+    }
+    check_binding(body)?;
+    let key = ObjectKey::new("pods", on.namespace.clone(), name);
+    let mut pod = cluster.get(&key).cloned().ok_or_else(|| Status::not_found("pods", name))?;
+    admission::validate_below(cluster, &key, body, &request.writer())?;
+    let node = body.at(&["target", "name"]).as_text().cloned().unwrap_or_default();
+    let bound = pod.at(&["spec", "nodeName"]).str_or_empty();
+    let why = if pod.is_terminating() {
+        format!("pod {name} is being deleted, cannot be assigned to a host")
+    } else if !bound.is_empty() {
+        format!("pod {name} is already assigned to node {bound:?}")
+    } else if !pod.at(&["spec", "schedulingGates"]).is_empty() {
+        format!("pod {name} has non-empty .spec.schedulingGates")
+    } else {
+        String::new()
+    };
+    if !why.is_empty() {
+        return Err(Status::conflict("pods/binding", name, &why));
+    }
+    for (annotation, text) in body.at(&["metadata", "annotations"]).entries() {
+        pod.set(&["metadata", "annotations", annotation], text.clone());
     }
     pod.set(&["spec", "nodeName"], node);
     crate::scheduler::take_topology(cluster, &mut pod);
@@ -379,6 +441,14 @@ fn bind(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> 
 /// `serviceaccounts/token`: a credential for an account.
 fn token(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
     let account = request.stored(cluster)?;
+    for field in ["name", "namespace"] {
+        let said = request.call.body.at(&["metadata", field]);
+        if !said.is_empty() && said != account.at(&["metadata", field]) {
+            let why = format!("must match the service account {field} if specified");
+            let cause = Cause::invalid(format!("metadata.{field}"), said.clone(), &why);
+            return Err(Status::invalid("authentication.k8s.io", "TokenRequest", account.name(), &[cause]));
+        }
+    }
     let seconds = request.call.body.at(&["spec", "expirationSeconds"]).as_int().unwrap_or(3600);
     check_expiry(seconds)?;
     check_bound(cluster, request)?;
@@ -420,9 +490,7 @@ fn check_bound(cluster: &Cluster, request: &Request<'_>) -> Result<(), Status> {
         ("v1", "Node") => ("nodes", ""),
         (version, kind) => {
             let (group, version) = crate::schema::split_api_version(version);
-            let message = format!(
-                "cannot bind token for serviceaccount {account:?} to object of type {group}/{version}, Kind={kind}"
-            );
+            let message = format!("cannot bind token to object of type {group}/{version}, Kind={kind}");
             return Err(Status::bad_request(message));
         }
     };
@@ -448,12 +516,5 @@ fn check_bound(cluster: &Cluster, request: &Request<'_>) -> Result<(), Status> {
 
 /// `namespaces/finalize`: who empties a namespace says that it is done.
 fn finalize(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
-    let (key, mut namespace) = (request.key(), request.stored(cluster)?);
-    let finalizers = request.call.body.at(&["spec", "finalizers"]).clone();
-    namespace.set(&["spec", "finalizers"], if finalizers.is_null() { doc!([]) } else { finalizers });
-    if !request.call.options.dry_run {
-        let gone = registry::is_done(&key, &namespace);
-        cluster.write(&key, (!gone).then(|| namespace.clone()));
-    }
-    request.show(cluster, 200, &namespace)
+    handle::update(cluster, request, Part::Finalizers)
 }

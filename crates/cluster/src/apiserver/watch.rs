@@ -175,21 +175,42 @@ impl<'a> View<'a> {
 
     /// One object, in the version that the client speaks of.
     pub(super) fn one(&self, object: &Value, headers: bool, cluster: &Cluster) -> Value {
+        let kept = object;
         let object = self.schema.convert(object, &self.resource.gvk());
         match (&self.table, self.form) {
-            (Some(table), _) => table.one(&object, self.include, headers, cluster.now()),
+            (Some(table), _) => {
+                let shown = if self.resource.custom { &object } else { kept };
+                self.carrying(table.one(shown, self.include, headers, cluster.now()), &[kept])
+            }
             (None, Form::Metadata) => table::partial(&object),
             (None, _) => object,
         }
+    }
+
+    /// A table of built-in objects. Its cells are told from them as they are kept, whatever version the client speaks; the
+    /// objects that it carries are in that version.
+    fn carrying(&self, mut table: Value, kept: &[&Value]) -> Value {
+        if self.include == Include::Object
+            && let Some(rows) = table.find_mut(&["rows"]).and_then(Value::as_array_mut)
+        {
+            for (row, kept) in rows.edit().iter_mut().zip(kept) {
+                row.set(&["object"], self.schema.convert(kept, &self.resource.gvk()));
+            }
+        }
+        table
     }
 
     /// A list, with its metadata.
     pub(super) fn list(&self, objects: &[Value], metadata: Value, cluster: &Cluster) -> Value {
         let convert = |object: &Value| self.schema.convert(object, &self.resource.gvk());
         match (&self.table, self.form) {
-            (Some(table), _) => {
+            (Some(table), _) if self.resource.custom => {
                 let objects: Vec<Value> = objects.iter().map(convert).collect();
                 table.list(&objects, metadata, self.include, true, cluster.now())
+            }
+            (Some(table), _) => {
+                let shown = table.list(objects, metadata, self.include, true, cluster.now());
+                self.carrying(shown, &objects.iter().collect::<Vec<_>>())
             }
             (None, Form::Metadata) => doc!({
                 "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": (metadata),

@@ -270,7 +270,7 @@ impl Listed {
                 custom: false,
                 columns: Box::default(),
                 selectable: Box::default(),
-                deprecation: None,
+                deprecation: deprecation(&listed.kind),
                 published: None,
                 ty: handle(arena, &listed.kind),
             }
@@ -312,5 +312,16 @@ fn references(schema: &Value, into: &mut Vec<Text>) {
     }
     for value in schema.items().iter().chain(schema.entries().iter().map(|(_, value)| value)) {
         references(value, into);
+    }
+}
+
+/// What the server says whenever one of its own kinds is used that has had its day.
+fn deprecation(kind: &GroupVersionKind) -> Option<Text> {
+    match (kind.group.as_str(), kind.version.as_str(), kind.kind.as_str()) {
+        ("", "v1", "ComponentStatus") => Some("v1 ComponentStatus is deprecated in v1.19+".into()),
+        ("", "v1", "Endpoints") => {
+            Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".into())
+        }
+        _ => None,
     }
 }

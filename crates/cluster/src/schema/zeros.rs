@@ -84,17 +84,23 @@ impl Type<'_> {
     /// It changes what is typed in Go only, so of a custom resource at most the metadata.
     #[must_use]
     pub fn as_go(self, document: &Value) -> Option<Value> {
-        self.written(document, false)
+        self.written(document, false, false)
     }
 
-    fn written(self, document: &Value, typed: bool) -> Option<Value> {
+    /// The object as it is before it is stored: a list that is `null` when nobody sets it is still empty if it was sent so.
+    #[must_use]
+    pub fn as_go_read(self, document: &Value) -> Option<Value> {
+        self.written(document, false, true)
+    }
+
+    fn written(self, document: &Value, typed: bool, as_read: bool) -> Option<Value> {
         match (document, self.shape()) {
-            (Value::Object(map), Shape::Struct) => self.struct_written(map).map(Value::from),
-            (Value::Object(map), Shape::Map(values)) => map_written(map, values, typed).map(Value::from),
+            (Value::Object(map), Shape::Struct) => self.struct_written(map, as_read).map(Value::from),
+            (Value::Object(map), Shape::Map(values)) => map_written(map, values, typed, as_read).map(Value::from),
             (Value::Array(list), Shape::List(list_type)) => {
                 let mut changed: Option<Vec<Value>> = None;
                 for (at, item) in list.iter().enumerate() {
-                    if let Some(new) = list_type.items.written(item, typed)
+                    if let Some(new) = list_type.items.written(item, typed, as_read)
                         && let Some(place) = changed.get_or_insert_with(|| list.to_vec()).get_mut(at)
                     {
                         *place = new;
@@ -107,25 +113,35 @@ impl Type<'_> {
                 let written = Value::from(Quantity::of(document)?);
                 (written != *document).then_some(written)
             }
+            // Bytes are written in one line, however they were sent.
+            (Value::String(text), Shape::Scalar(Scalar::Bytes)) if typed && text.contains(['\n', '\r']) => {
+                Some(Value::from(text.replace(['\n', '\r'], "")))
+            }
             _ => None,
         }
     }
 
-    fn struct_written(self, map: &Map) -> Option<Map> {
+    fn struct_written(self, map: &Map, as_read: bool) -> Option<Map> {
         let typed = self.is_go();
+        let stays = |key: &str, below: &Value| {
+            as_read
+                && below.as_array().is_some()
+                && self.zeros().iter().any(|(have, zero)| *have == key && zero.is_null())
+        };
         let mut changed: Option<Map> = None;
         for (key, below) in map {
             let Some(field) = self.field(key) else { continue };
-            if typed && field.is_absence(below) {
+            if typed && field.is_absence(below) && !stays(key, below) {
                 changed.get_or_insert_with(|| map.clone()).remove(key);
-            } else if let Some(new) = field.ty().written(below, typed) {
+            } else if let Some(new) = field.ty().written(below, typed, as_read) {
                 changed.get_or_insert_with(|| map.clone()).insert(key.clone(), new);
             }
         }
         for (key, zero) in self.zeros() {
             let have = changed.as_ref().unwrap_or(map);
             if !have.contains_key(key) {
-                let zero = self.child(key).and_then(|ty| ty.written(zero, true)).unwrap_or_else(|| zero.clone());
+                let zero =
+                    self.child(key).and_then(|ty| ty.written(zero, true, as_read)).unwrap_or_else(|| zero.clone());
                 changed.get_or_insert_with(|| map.clone()).insert(key.clone(), zero);
             }
         }
@@ -135,13 +151,14 @@ impl Type<'_> {
 }
 
 /// A map's values; where text is wanted `null` is read as an empty one.
-fn map_written(map: &Map, values: Type<'_>, typed: bool) -> Option<Map> {
+fn map_written(map: &Map, values: Type<'_>, typed: bool, as_read: bool) -> Option<Map> {
     let mut changed: Option<Map> = None;
     for (key, below) in map {
-        let new = if typed && below.is_null() && values.scalar() == Some(Scalar::String) {
+        let is_text = matches!(values.scalar(), Some(Scalar::String | Scalar::Bytes));
+        let new = if typed && below.is_null() && is_text {
             Some(Value::from(""))
         } else {
-            values.written(below, typed)
+            values.written(below, typed, as_read)
         };
         if let Some(new) = new {
             changed.get_or_insert_with(|| map.clone()).insert(key.clone(), new);

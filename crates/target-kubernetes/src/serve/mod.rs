@@ -216,7 +216,16 @@ impl Api {
             body: &received.body,
         };
         match apiserver::decode(&fork.schema, &request) {
-            Err(status) => self.respond(&Err(status), &Output::default(), zip),
+            Err(status) => {
+                let accept: Vec<&str> = received
+                    .head
+                    .headers
+                    .get_all(http::header::ACCEPT)
+                    .iter()
+                    .filter_map(|value| value.to_str().ok())
+                    .collect();
+                self.respond(&Err(status), &apiserver::plain_output(&accept.join(",")), zip)
+            }
             Ok(call) => {
                 let answer = if call.verb.is_read() {
                     apiserver::handle(&mut fork, &call, user)

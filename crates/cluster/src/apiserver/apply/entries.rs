@@ -67,7 +67,7 @@ impl Entry {
             version: text("apiVersion"),
             subresource: text("subresource"),
             time: entry.at(&["time"]).as_text().cloned(),
-            fields: FieldSet::read(entry.at(&["fieldsV1"])),
+            fields: FieldSet::written(entry.at(&["fieldsV1"]))?,
         })
     }
 
@@ -96,10 +96,12 @@ pub(super) fn read(object: &Value) -> Vec<Entry> {
     entries.map(Entry::read).collect::<Option<Vec<Entry>>>().unwrap_or_default()
 }
 
-/// Whether a writer asks that all be forgotten: `managedFields: [{}]`.
+/// Whether a writer asks that all be forgotten: `managedFields: [{}]`, or `[]`.
 pub(super) fn is_reset(object: &Value) -> bool {
-    let entries = object.at(&["metadata", "managedFields"]).items();
-    matches!(entries, [only] if only.as_object().is_some_and(|only| only.iter().all(|(_, field)| field.is_empty())))
+    let said = object.at(&["metadata", "managedFields"]);
+    let entries = said.items();
+    (entries.is_empty() && said.as_array().is_some())
+        || matches!(entries, [only] if only.as_object().is_some_and(|only| only.iter().all(|(_, field)| field.is_empty())))
 }
 
 /// An object without its entries.

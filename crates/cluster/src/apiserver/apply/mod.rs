@@ -89,7 +89,7 @@ impl Writing<'_> {
             return;
         }
         // What is written the way Go writes it differs only where something does.
-        let typed = self.schema.of(new).and_then(|kept| kept.ty().as_go(new));
+        let typed = self.schema.of(new).and_then(|kept| kept.ty().as_go_read(new));
         self.own(old, typed.as_ref().unwrap_or(new), self.manager, &mut have);
         entries::put(new, have);
     }
@@ -171,7 +171,7 @@ impl Writing<'_> {
         if !force && !conflicts.is_empty() {
             return Err(conflicts);
         }
-        own.time = if object == *live { last.and_then(|last| last.time) } else { Some(self.now.clone()) };
+        own.time = if object == *live { last.and_then(|last| last.time) } else { self.time() };
         own.fields = own.fields.difference(&nobodys());
         have.push(own);
         have.retain(|entry| !entry.fields.is_empty());
@@ -242,9 +242,14 @@ impl Writing<'_> {
             operation,
             version: self.resource.api_version(),
             subresource: self.subresource.into(),
-            time: Some(self.now.clone()),
+            time: self.time(),
             fields,
         }
+    }
+
+    /// When it is written. What is written through a scale is noted without.
+    fn time(&self) -> Option<Text> {
+        (self.subresource != "scale").then(|| self.now.clone())
     }
 
     /// An object of which nothing is said. Some of its fields have no absence, so nobody ever adds them.
@@ -254,17 +259,15 @@ impl Writing<'_> {
     }
 
     fn check(&self, config: &Value) -> Result<(), Status> {
-        let (said, spoken) = (config.api_version(), self.resource.api_version());
-        if said != spoken {
-            return Err(Status::bad_request(format!(
-                "Incorrect version specified in apply patch. Specified patch version: {said}, expected: {spoken}"
-            )));
+        let said = config.api_version();
+        let (group, version) = split_api_version(said);
+        let gvk = format!("{group}/{version}, Kind={}", config.kind());
+        if said != self.resource.api_version() || config.kind() != self.resource.kind.as_str() {
+            return Err(Status::bad_request(format!("invalid object type: {gvk}")));
         }
         if !config.at(&["metadata", "managedFields"]).is_null() {
             return Err(Status::bad_request("metadata.managedFields must be nil"));
         }
-        let (group, version) = split_api_version(said);
-        let gvk = format!("{group}/{version}, Kind={}", config.kind());
         let cannot = |why: String| {
             let message = format!(
                 "failed to create typed patch object ({}/{}; {gvk}): {why}",
@@ -273,9 +276,6 @@ impl Writing<'_> {
             );
             Status::new(500, "", message)
         };
-        if config.kind() != self.resource.kind.as_str() {
-            return Err(cannot(format!("no corresponding type for {gvk}")));
-        }
         check::errors(self.resource.ty(), config).map_err(cannot)
     }
 }

@@ -34,6 +34,22 @@ impl FieldSet {
         Self(tree.as_object().cloned().unwrap_or_default())
     }
 
+    /// From a tree that a client wrote; none if one of its keys is no path's.
+    pub(super) fn written(tree: &Value) -> Option<Self> {
+        fn makes_sense(key: &str, below: &Value) -> bool {
+            let known = key == SELF
+                || match key.split_once(':') {
+                    Some(("f", _)) => true,
+                    Some(("i", index)) => index.parse::<i64>().is_ok(),
+                    Some(("k", keys)) => Value::from_json(keys.as_bytes()).is_ok_and(|keys| keys.as_object().is_some()),
+                    Some(("v", value)) => Value::from_json(value.as_bytes()).is_ok(),
+                    _ => false,
+                };
+            known && below.entries().iter().all(|(key, below)| makes_sense(key, below))
+        }
+        tree.entries().iter().all(|(key, below)| makes_sense(key, below)).then(|| Self::read(tree))
+    }
+
     /// From the subtree at the root of a walk.
     pub(super) fn of(root: Option<Node>) -> Self {
         let mut set = Self::read(&root.unwrap_or_default());

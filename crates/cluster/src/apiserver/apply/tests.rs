@@ -37,8 +37,11 @@ impl Clients {
             SERVICE => (r#""apiVersion":"v1","kind":"Service""#, "web"),
             _ => (r#""apiVersion":"apps/v1","kind":"Deployment""#, "web"),
         };
-        let metadata =
-            if fields.contains("\"metadata\"") { String::new() } else { format!(r#","metadata":{{"name":"{name}"}}"#) };
+        let metadata = if fields.starts_with("\"metadata\"") {
+            String::new()
+        } else {
+            format!(r#","metadata":{{"name":"{name}"}}"#)
+        };
         let comma = if fields.is_empty() { "" } else { "," };
         let body = format!("{{{head}{metadata}{comma}{fields}}}");
         self.send("PATCH", &format!("{path}?fieldManager={manager}"), "application/apply-patch+yaml", &body)
@@ -247,7 +250,7 @@ fn scaling_takes_the_replicas_and_nothing_else() {
     let without = WEB.replace(r#""replicas":1,"#, "");
     let object = clients.apply("gitops", DEPLOYMENT, &without).unwrap();
     assert_eq!(object.at(&["spec", "replicas"]).as_int(), Some(3));
-    assert!(owners(&object).contains(&"scaler/scale Update 02 {f:spec:{f:replicas:{}}}".to_owned()), "{object}");
+    assert!(owners(&object).contains(&"scaler/scale Update - {f:spec:{f:replicas:{}}}".to_owned()), "{object}");
 }
 
 #[test]

@@ -50,6 +50,9 @@ pub(in crate::apiserver) fn review(cluster: &Cluster, request: &Request<'_>) -> 
             answer.set(&["metadata", "creationTimestamp"], time::format(cluster.now()));
             doc!({"userInfo": (info(request.user))})
         }
+        _ if spec.at(&["token"]).is_empty() => {
+            return Err(Status::bad_request("token is required for TokenReview in authentication"));
+        }
         _ => match token::authenticate(cluster, spec.at(&["token"]).str_or_empty()) {
             Some(user) => {
                 let audiences = spec.at(&["audiences"]);
@@ -76,14 +79,41 @@ fn access_causes(spec: &Value) -> Vec<Cause> {
     match (resource.is_null(), path.is_null()) {
         (false, false) => {
             let why = "cannot be specified in combination with resourceAttributes";
-            vec![Cause::invalid("spec.nonResourceAttributes", path, why)]
+            vec![about_path(path, why)]
         }
         (true, true) => {
             let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
             vec![Cause::invalid("spec.resourceAttributes", Value::Null, why)]
         }
-        _ => Vec::new(),
+        (false, true) => ["fieldSelector", "labelSelector"]
+            .into_iter()
+            .filter(|field| {
+                let selector = resource.at(&[field]);
+                !selector.is_null()
+                    && ["requirements", "rawSelector"].iter().all(|part| selector.at(&[part]).is_empty())
+            })
+            .map(|field| {
+                let path = format!("spec.resourceAttributes.{field}");
+                let why = format!("when {path} is specified, requirements or rawSelector is required");
+                Cause::required(format!("{path}.requirements"), &why)
+            })
+            .collect(),
+        (true, false) => Vec::new(),
     }
+}
+
+/// A path where none may be, shown as the server's own type of it, whose fields have no names in JSON.
+fn about_path(path: &Value, why: &str) -> Cause {
+    let shown = format!("{{\"Path\":{},\"Verb\":{}}}", quoted(path.at(&["path"])), quoted(path.at(&["verb"])));
+    Cause {
+        reason: "FieldValueInvalid",
+        message: format!("Invalid value: {shown}: {why}"),
+        field: "spec.nonResourceAttributes".to_owned(),
+    }
+}
+
+fn quoted(text: &Value) -> String {
+    Value::from(text.str_or_empty()).to_json()
 }
 
 fn local_causes(spec: &Value, namespace: &str) -> Vec<Cause> {
@@ -94,7 +124,7 @@ fn local_causes(spec: &Value, namespace: &str) -> Vec<Cause> {
     }
     if !spec.at(&["nonResourceAttributes"]).is_null() {
         let why = "disallowed on this kind of request";
-        causes.push(Cause::invalid("spec.nonResourceAttributes", spec.at(&["nonResourceAttributes"]), why));
+        causes.push(about_path(spec.at(&["nonResourceAttributes"]), why));
     }
     causes
 }

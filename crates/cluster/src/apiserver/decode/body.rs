@@ -13,6 +13,10 @@ use crate::json::{self, Parsed};
 use crate::schema::{GroupVersionKind, Resource, Schema, Type, split_api_version};
 use crate::value::Value;
 
+/// What Go reads of a document first.
+const HEADER: &str =
+    r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+
 /// The largest body, in bytes.
 const BYTES_MAX: usize = 3 * 1024 * 1024;
 
@@ -56,6 +60,10 @@ pub(super) fn check_size(body: &[u8]) -> Result<(), Status> {
 
 fn parse(encoding: Encoding, body: &[u8]) -> Result<Parsed, String> {
     match encoding {
+        // A line may be indented by spaces alone.
+        Encoding::Yaml if body.starts_with(b"\t") => {
+            Err("yaml: found character that cannot start any token".to_owned())
+        }
         Encoding::Yaml => json::parse_yaml(body).map_err(|error| yaml_words(&error.0)),
         _ => json::parse(body).map_err(|error| syntax::error(body).unwrap_or(error.0)),
     }
@@ -63,6 +71,13 @@ fn parse(encoding: Encoding, body: &[u8]) -> Result<Parsed, String> {
 
 /// What is wrong with YAML in the words of Go's parser, which names a line from the second on.
 fn yaml_words(error: &str) -> String {
+    let error = &match error.split_once("unexpected character: ") {
+        Some((before, rest)) => {
+            let place = rest.find(" at line ").and_then(|at| rest.get(at..)).unwrap_or_default();
+            format!("{before}found character that cannot start any token{place}")
+        }
+        None => error.to_owned(),
+    };
     let place = error.rsplit_once(" at line ");
     let line = place.and_then(|(_, place)| place.split(',').next()?.trim().parse::<u32>().ok());
     match (place, line) {
@@ -99,6 +114,13 @@ pub(super) fn object(
             NotReadable::Unknown { .. } | NotReadable::More(_) => {
                 Status::new(415, "UnsupportedMediaType", error.to_string())
             }
+            NotReadable::Broken(_) if !body.starts_with(b"k8s\0") => {
+                let (kind, summary) = (&kind.kind, syntax::summary(body));
+                Status::bad_request(format!(
+                    "the object provided is unrecognized (must be of type {kind}): provided data does not appear to be a \
+                     protobuf message, expected prefix [107 56 115 0] ({summary})"
+                ))
+            }
             NotReadable::Broken(_) => Status::bad_request(error.to_string()),
         })?,
         Encoding::Yaml if !body.trim_ascii_start().starts_with(b"{") => parse(encoding, body).map_err(|why| {
@@ -109,13 +131,11 @@ pub(super) fn object(
         })?,
         _ => parse(encoding, body).map_err(|why| unrecognized(&why))?,
     };
-    let header =
-        r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
     let unfit = |what: &str, into: &str| unrecognized(&format!("json: cannot unmarshal {what} into Go {into}"));
     match &parsed.value {
         Value::Object(_) => {}
         Value::Null => parsed.value = Value::Object(crate::value::Map::default()),
-        other => return Err(unfit(go_kind(other), &format!("value of type {header}"))),
+        other => return Err(unfit(go_kind(other), &format!("value of type {HEADER}"))),
     }
     let document = &mut parsed.value;
     for field in ["apiVersion", "kind"] {
@@ -124,9 +144,15 @@ pub(super) fn object(
             Some(other) => return Err(unfit(go_kind(other), &format!("struct field .{field} of type string"))),
         }
     }
+    if document.api_version().matches('/').count() > 1 {
+        let (kind, summary, version) = (&kind.kind, syntax::summary(body), document.api_version());
+        return Err(Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {kind}): unexpected GroupVersion string: {version} ({summary})"
+        )));
+    }
     if document.kind().is_empty() {
         if resource.custom {
-            let message = format!("Object 'Kind' is missing in '{}'", document.to_json());
+            let message = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(body));
             return Err(Status::bad_request(format!(
                 "the object provided is unrecognized (must be of type {}): {message} ({})",
                 kind.kind,
@@ -225,11 +251,12 @@ fn check_kind(
             return Err(mismatch());
         }
         let cause = crate::apiserver::Cause::invalid("kind", kind, &format!("must be {}", expected.kind));
-        return Err(Status::invalid(&resource.group, &resource.kind, document.name(), &[cause]));
+        return Err(Status::invalid(&resource.group, kind, document.name(), &[cause]));
     }
     let why = match misfit(schema, expected, document) {
         Some(why) => why,
-        None if kind == expected.kind => return Err(mismatch()),
+        // An eviction may be said in the words of either version of its group.
+        None if kind == expected.kind && kind != "Eviction" => return Err(mismatch()),
         None => return Ok(()),
     };
     let message = format!("{kind} in version {version:?} cannot be handled as a {}: {why}", expected.kind);
@@ -263,14 +290,18 @@ pub(super) fn check_path(on: &Subject, verb: Verb, document: &Value) -> Result<(
         return Err(Status::bad_request(message));
     }
     if verb == Verb::Update && name != on.name {
-        let message = if name.is_empty() {
-            format!("the name of the object ({} based on URL) was undeterminable: name must be provided", on.name)
-        } else {
-            format!("the name of the object ({name}) does not match the name on the URL ({})", on.name)
-        };
-        return Err(Status::bad_request(message));
+        return Err(another_name(name, &on.name));
     }
     Ok(())
+}
+
+/// What an object is told whose name is not that of the path.
+pub(in crate::apiserver) fn another_name(name: &str, on_path: &str) -> Status {
+    Status::bad_request(if name.is_empty() {
+        format!("the name of the object ({on_path} based on URL) was undeterminable: name must be provided")
+    } else {
+        format!("the name of the object ({name}) does not match the name on the URL ({on_path})")
+    })
 }
 
 const NO_PATCH: &str = "Invalid JSON Patch";
@@ -322,7 +353,13 @@ pub(super) fn patch(patch: PatchType, body: &[u8], validation: FieldValidation) 
         _ => "map[string]interface {}",
     };
     let why = format!("json: cannot unmarshal {} into Go value of type {into}", go_kind(&parsed.value));
-    Err(if matches!(patch, PatchType::Json | PatchType::Merge) { decoding(why) } else { Status::bad_request(why) })
+    Err(match patch {
+        PatchType::Json | PatchType::Merge => decoding(why),
+        PatchType::Apply => {
+            Status::bad_request(format!("error decoding YAML: error unmarshaling JSON: while decoding JSON: {why}"))
+        }
+        PatchType::Strategic => Status::bad_request(why),
+    })
 }
 
 /// What is wrong with the operations of a JSON patch: members that operations do not have, or have twice.
@@ -389,8 +426,16 @@ pub(super) fn delete_options(schema: &Schema, encoding: Encoding, body: &[u8]) -
     if parsed.value.is_null() {
         return Ok(Value::Object(crate::value::Map::default()));
     }
-    if !matches!(parsed.value, Value::Object(_)) || !(kind.is_empty() || kind == "DeleteOptions") {
-        return Err(Status::bad_request("decoded object cannot be converted to DeleteOptions"));
+    if !matches!(parsed.value, Value::Object(_)) {
+        let into = format!("json: cannot unmarshal {} into Go value of type {HEADER}", go_kind(&parsed.value));
+        return Err(Status::bad_request(format!("couldn't get version/kind; json parse error: {into}")));
+    }
+    if !(kind.is_empty() || kind == "DeleteOptions") {
+        let scheme = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27";
+        let version = parsed.value.api_version();
+        return Err(Status::bad_request(format!(
+            "no kind {kind:?} is registered for version {version:?} in scheme {scheme:?}"
+        )));
     }
     let ty = schema.named("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions").unwrap_or(Type::unknown());
     let again = || if encoding == Encoding::Json { Sent::json(body) } else { Sent::from(&parsed.value) };

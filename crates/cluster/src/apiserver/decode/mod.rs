@@ -22,7 +22,8 @@ mod path;
 mod query;
 pub(crate) mod syntax;
 
-pub(super) use body::misfit;
+pub(super) use body::{another_name, misfit};
+pub use media::plain_output;
 
 use super::call::{Call, Options, Subject, User, Verb};
 use super::fields::Read;
@@ -76,7 +77,7 @@ pub fn decode(schema: &Schema, request: &Request<'_>) -> Result<Call, Status> {
         options: Options::default(),
         body: Value::Null,
         faults: Vec::new(),
-        output: media::output(&accept, Verb::Get, None)?,
+        output: media::plain_output(&accept),
         user_agent: request.header("user-agent")?.to_owned(),
         impersonate: impersonated(request)?,
     };
@@ -98,7 +99,7 @@ pub fn decode(schema: &Schema, request: &Request<'_>) -> Result<Call, Status> {
     if route.verb == Verb::Connect {
         call.options.connect_method = Some(method(request.method)?.into());
     }
-    call.output = media::output(&accept, call.verb, Some(resource))?;
+    call.output = media::output(&accept, call.verb, resource)?;
     if watch_path && !call.on.name.is_empty() {
         // A watch of one object is one of the collection that selects it.
         let name = std::mem::take(&mut call.on.name);
@@ -137,9 +138,13 @@ pub fn decode(schema: &Schema, request: &Request<'_>) -> Result<Call, Status> {
 
 /// A path that is no resource: it can only be read.
 fn page(mut call: Call, request: &Request<'_>, query: Query) -> Result<Call, Status> {
-    if !matches!(request.method, "GET" | "HEAD") {
+    // Pages that are made for reading refuse anything else. Where nothing is, the method does not matter.
+    let first = call.on.path.split('/').nth(1).unwrap_or_default();
+    let made_for_reading = matches!(first, "" | "api" | "apis" | "openapi" | "version");
+    if made_for_reading && !matches!(request.method, "GET" | "HEAD") {
         return Err(Status::method_not_allowed());
     }
+    media::page(first, &call.output.accept)?;
     call.options = query::options(Verb::Connect, query, &Value::Null)?;
     Ok(call)
 }
@@ -169,6 +174,14 @@ fn method(method: &str) -> Result<&'static str, Status> {
     known.into_iter().find(|known| *known == method).ok_or_else(Status::method_not_allowed)
 }
 
+/// A collection that can be read, but not followed.
+fn not_watched(resource: &Resource) -> Status {
+    let message = format!("watch is not supported on resources of kind {:?}", resource.plural.as_str());
+    let mut status = Status::new(405, "MethodNotAllowed", message).about("", &resource.group, &resource.plural);
+    status.warnings.extend(resource.deprecation.iter().map(ToString::to_string));
+    status
+}
+
 fn route<'a>(
     resource: &'a Resource,
     on: &Subject,
@@ -193,6 +206,7 @@ fn route<'a>(
     }
     if on.name.is_empty() {
         return match method {
+            "GET" if watch && resource.allows("list") && !resource.allows("watch") => Err(not_watched(resource)),
             "GET" if watch => allowed(Verb::Watch, resource.allows("watch")),
             "GET" => allowed(Verb::List, resource.allows("list")),
             "POST" => allowed(Verb::Create, resource.allows("create") && !everywhere),
@@ -200,7 +214,8 @@ fn route<'a>(
             _ => Err(Status::method_not_allowed()),
         };
     }
-    if everywhere {
+    let has_items = ["get", "update", "patch", "delete"].into_iter().any(|verb| resource.allows(verb));
+    if everywhere || (on.subresource.is_empty() && !has_items) {
         return Err(Status::no_such_path());
     }
     if on.subresource.is_empty() {
@@ -216,7 +231,9 @@ fn route<'a>(
         };
     }
     let Some(below) = resource.subresource(&on.subresource) else {
-        return Err(Status::no_such_path());
+        let unknown =
+            if resource.custom { Status::not_found(&resource.id(), &on.name) } else { Status::no_such_path() };
+        return Err(unknown);
     };
     // What is named by the options it takes is no document: a stream goes through it.
     if below.kind.kind.ends_with("Options") {

@@ -177,9 +177,9 @@ fn watch_causes(options: &Options) -> Vec<Cause> {
         if matching != "NotOlderThan" {
             causes.push(Cause::not_supported(field, matching, &["NotOlderThan"]));
         }
-        if options.continue_token.is_some() {
-            causes.push(Cause::forbidden(field, "resourceVersionMatch is forbidden when continue is provided"));
-        }
+    }
+    if options.continue_token.is_some() {
+        causes.push(Cause::forbidden(field, "resourceVersionMatch is forbidden when continue is provided"));
     }
     causes
 }

@@ -61,7 +61,12 @@ fn keeps(ty: Type<'_>, key: &str) -> bool {
 /// The value that cannot be read, in Go's words.
 pub(super) fn decode(ty: Type<'_>, sent: &Sent) -> Result<Read, String> {
     let mut reader = Reader::default();
-    let value = if ty.is_go() { reader.typed(ty, sent, "", "")? } else { reader.custom(ty, sent) };
+    let value = if ty.is_go() {
+        reader.typed(ty, sent, "", "")?
+    } else {
+        metadata_fits(ty, sent)?;
+        reader.custom(ty, sent)
+    };
     if let Some(mismatch) = reader.mismatch {
         return Err(mismatch);
     }
@@ -70,6 +75,16 @@ pub(super) fn decode(ty: Type<'_>, sent: &Sent) -> Result<Read, String> {
     let Reader { mut faults, strangers, .. } = reader;
     faults.extend(strangers);
     Ok(Read { value, faults })
+}
+
+/// Of a custom resource only what every object has is typed.
+fn metadata_fits(ty: Type<'_>, sent: &Sent) -> Result<(), String> {
+    let metadata = ty.field("metadata").map(|field| field.ty()).filter(|metadata| metadata.is_go());
+    let (Some(metadata), Sent::Map(entries)) = (metadata, sent) else { return Ok(()) };
+    let Some((_, said)) = entries.iter().rfind(|(key, _)| *key == "metadata") else { return Ok(()) };
+    let mut reader = Reader::default();
+    reader.typed(metadata, said, "", "")?;
+    reader.mismatch.map_or(Ok(()), Err)
 }
 
 #[derive(Default)]

@@ -1,14 +1,23 @@
 //! Bodies in Kubernetes protobuf (`application/vnd.kubernetes.protobuf`).
 //!
 //! Knows: the envelope, which messages there are, and how a message's fields become a document's.
-//! Does not know: what a document is for. Answers are never written this way: every client takes JSON too.
+//! Does not know: what a document is for.
+//!
+//! | file | does |
+//! |---|---|
+//! | `known` | which messages there are |
+//! | `shape` | reads what `Debug` tells of one |
+//! | `learn` | finds out what fields a type of message has |
+//! | `encode` | writes documents as messages |
 //!
 //! Field numbers stand in no OpenAPI document, only in the `.proto` files of each release. The crate `k8s-pb` has them, as
 //! types without reflection; what those types have is `Debug`, derived from the same fields. So a message is decoded by its
 //! type, told by `Debug`, and read back by the schema: `shape` reads the tale, this file makes a document of it. A message with
-//! a field that the type does not know would lose it on the way: it encodes to fewer bytes than it was read from, and is
-//! refused.
+//! a field that the type does not know would lose it on the way, and is refused.
 
+mod encode;
+mod known;
+mod learn;
 mod shape;
 
 #[cfg(test)]
@@ -18,8 +27,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use k8s_pb::api;
-use k8s_pb::apimachinery::pkg::apis::meta::v1 as meta;
+pub(in crate::apiserver) use encode::{encode, frame, is_known};
 use k8s_pb::apimachinery::pkg::runtime::Unknown;
 use prost::Message;
 use twin::Time;
@@ -51,51 +59,6 @@ pub enum NotReadable {
     More(String),
 }
 
-/// How a message is told: its `Debug`, and as how many bytes it would be written.
-type Told = (String, usize);
-
-fn tell<M: Message + Default + std::fmt::Debug>(raw: &[u8]) -> Result<Told, prost::DecodeError> {
-    let message = M::decode(raw)?;
-    Ok((format!("{message:?}"), message.encoded_len()))
-}
-
-macro_rules! messages {
-    ($($version:literal: $group:ident $in:ident { $($kind:ident),* $(,)? })*) => {
-        fn message(api_version: &str, kind: &str) -> Option<fn(&[u8]) -> Result<Told, prost::DecodeError>> {
-            match (api_version, kind) {
-                $($(($version, stringify!($kind)) => Some(tell::<api::$group::$in::$kind>),)*)*
-                // Each group has its own name for the options of a delete; they are all the same message.
-                (_, "DeleteOptions") => Some(tell::<meta::DeleteOptions>),
-                _ => None,
-            }
-        }
-    };
-}
-
-messages! {
-    "v1": core v1 {
-        Binding, ConfigMap, Endpoints, Event, LimitRange, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod,
-        PodTemplate, ReplicationController, ResourceQuota, Secret, Service, ServiceAccount,
-    }
-    "apps/v1": apps v1 { ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet }
-    "authentication.k8s.io/v1": authentication v1 { SelfSubjectReview, TokenRequest, TokenReview }
-    "authorization.k8s.io/v1": authorization v1 {
-        LocalSubjectAccessReview, SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReview,
-    }
-    "autoscaling/v1": autoscaling v1 { HorizontalPodAutoscaler, Scale }
-    "autoscaling/v2": autoscaling v2 { HorizontalPodAutoscaler }
-    "batch/v1": batch v1 { CronJob, Job }
-    "certificates.k8s.io/v1": certificates v1 { CertificateSigningRequest }
-    "coordination.k8s.io/v1": coordination v1 { Lease }
-    "discovery.k8s.io/v1": discovery v1 { EndpointSlice }
-    "events.k8s.io/v1": events v1 { Event }
-    "networking.k8s.io/v1": networking v1 { Ingress, IngressClass, NetworkPolicy }
-    "policy/v1": policy v1 { Eviction, PodDisruptionBudget }
-    "rbac.authorization.k8s.io/v1": rbac v1 { ClusterRole, ClusterRoleBinding, Role, RoleBinding }
-    "scheduling.k8s.io/v1": scheduling v1 { PriorityClass }
-    "storage.k8s.io/v1": storage v1 { StorageClass, VolumeAttachment }
-}
-
 /// Reads a body.
 ///
 /// # Errors
@@ -113,10 +76,10 @@ pub fn decode(schema: &Schema, body: &[u8]) -> Result<Value, NotReadable> {
     let of = envelope.type_meta.unwrap_or_default();
     let (api_version, kind) = (of.api_version.unwrap_or_default(), of.kind.unwrap_or_default());
     let unknown = || NotReadable::Unknown { api_version: api_version.clone(), kind: kind.clone() };
-    let tell = message(&api_version, &kind).ok_or_else(unknown)?;
+    let known = known::message(&api_version, &kind).ok_or_else(unknown)?;
     let raw = envelope.raw.unwrap_or_default();
-    let (told, length) = tell(&raw).map_err(|error| broken(&error))?;
-    if length != raw.len() {
+    let told = (known.tell)(&raw).map_err(|error| broken(&error))?;
+    if learn::knows_all(known, &api_version, &kind, &mut Vec::new(), &raw) != Some(true) {
         return Err(NotReadable::More(kind));
     }
     let shape = shape::read(&told).ok_or_else(|| broken(&"its message cannot be told"))?;
@@ -230,6 +193,10 @@ fn document(ty: Type<'_>, name: &str, shape: Shape) -> Option<Option<Value>> {
             }
             (!map.is_empty()).then_some(map)
         }
+        // A list of lists, or a map of them: protobuf wants a message between.
+        Shape::Struct(_, mut fields) if ty.list().is_some() && fields.len() == 1 => {
+            return document(ty, name, fields.pop()?.1);
+        }
         Shape::Struct(kind, fields) => return special(&kind, &fields).unwrap_or_else(|| structure(ty, fields)),
     })
 }
@@ -291,13 +258,12 @@ fn structure(ty: Type<'_>, fields: Vec<(String, Shape)>) -> Option<Option<Value>
     Some(Some(map))
 }
 
-/// A name without what Rust's and JSON's spelling add: `pod_ip` and `podIP` are one.
+/// A name without what Rust's and JSON's spelling add: `pod_ip` and `podIP` are one, as are `x_list_type` and
+/// `x-kubernetes-list-type`.
 fn plain(name: &str) -> String {
-    name.trim_start_matches("r#")
-        .chars()
-        .filter(|letter| *letter != '_')
-        .map(|letter| letter.to_ascii_lowercase())
-        .collect()
+    let (prefix, rest) = name.strip_prefix("x-kubernetes-").map_or(("", name), |rest| ("x", rest));
+    let letters = prefix.chars().chain(rest.trim_start_matches("r#").chars());
+    letters.filter(|letter| !matches!(letter, '_' | '-' | '$')).map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
 fn bytes(items: &[Shape]) -> Option<Vec<u8>> {

@@ -86,6 +86,8 @@ pub enum Part {
     EphemeralContainers,
     /// Of a pod: what its containers ask for.
     Resources,
+    /// Of a namespace: all but the status, and who still has to empty it, which no other write changes.
+    Finalizers,
 }
 
 /// How often a generated name may be taken before the server gives up.
@@ -106,7 +108,7 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     auth::check_escalation(cluster, &key, &object, None, &writer.user)?;
 
     let version = object.resource_version().to_owned();
-    for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
+    for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
         if object.find(&["metadata", field]).is_some() {
             object.remove(&["metadata", field]);
         }
@@ -142,11 +144,10 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     if let Some(typed) = known.as_ref().and_then(|known| known.ty().as_go(&object)) {
         object = typed;
     }
-    let mut causes = if key.name.is_empty() {
-        vec![Cause::required("metadata.name", "name or generateName is required")]
-    } else {
-        validation::create(&key, &object)
-    };
+    let mut causes = validation::create(&key, &object);
+    if key.name.is_empty() && !causes.iter().any(|cause| cause.field == "metadata.name") {
+        causes.insert(0, Cause::required("metadata.name", "name or generateName is required"));
+    }
     causes.extend(schema.iter().flat_map(|schema| custom::causes(schema, &object, None)));
     if !causes.is_empty() {
         return Err(Status::invalid(group, object.kind(), &key.name, &causes));
@@ -233,8 +234,8 @@ pub fn update(
     let uid = object.uid().to_owned();
     let schema = custom::schema(cluster, &key.resource, &writer.version);
     match part {
-        Part::Main if strategy.has_status() => keep(&mut object, &old, &["status"]),
-        Part::Main => {}
+        Part::Main | Part::Finalizers if strategy.has_status() => keep(&mut object, &old, &["status"]),
+        Part::Main | Part::Finalizers => {}
         Part::Status => {
             let mut new = old.clone();
             keep(&mut new, &object, &["status"]);
@@ -259,19 +260,21 @@ pub fn update(
         }
     }
     // What only the server writes.
-    for field in [
-        "uid",
-        "creationTimestamp",
-        "generation",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "resourceVersion",
-        "generateName",
-    ] {
+    for field in ["uid", "creationTimestamp", "generation", "resourceVersion"] {
         keep(&mut object, &old, &["metadata", field]);
     }
+    // An object that goes cannot be told to stay; one that stays is told to go in another way.
+    let going = ["deletionTimestamp", "deletionGracePeriodSeconds"].map(|field| ["metadata", field]);
+    for path in going.iter().filter(|path| old.find(*path).is_some()) {
+        if !matches!(part, Part::Main | Part::Finalizers)
+            || path.last() == Some(&"deletionTimestamp")
+            || object.find(path).is_none()
+        {
+            keep(&mut object, &old, path);
+        }
+    }
     match part {
-        Part::Main | Part::EphemeralContainers | Part::Resources => {
+        Part::Main | Part::Finalizers | Part::EphemeralContainers | Part::Resources => {
             defaults::apply(&key.resource, &mut object);
             if let Some(schema) = &schema {
                 custom::fill(schema, &mut object);
@@ -283,7 +286,7 @@ pub fn update(
             match key.resource.as_str() {
                 definitions::RESOURCE => definitions::remember_versions(&mut object),
                 // What empties a namespace says so elsewhere.
-                "namespaces" => keep(&mut object, &old, &["spec", "finalizers"]),
+                "namespaces" if part != Part::Finalizers => keep(&mut object, &old, &["spec", "finalizers"]),
                 _ => {}
             }
             if strategy.is_new_generation(&object, &old) {
@@ -293,6 +296,7 @@ pub fn update(
         Part::Status => {
             if key.is("pods") {
                 keep(&mut object, &old, &["status", "qosClass"]);
+                one_address(&mut object);
             }
             own(cluster, &key.resource, part, writer, Some(&old), &mut object);
         }
@@ -325,6 +329,18 @@ pub fn update(
         return Ok(object);
     }
     Ok(store(cluster, key, object, writer))
+}
+
+/// A pod's address is the first of its addresses; whoever says only one of the two says both.
+fn one_address(pod: &mut Value) {
+    let one = pod.at(&["status", "podIP"]).clone();
+    let first =
+        pod.at(&["status", "podIPs"]).items().first().map(|first| first.at(&["ip"]).clone()).unwrap_or_default();
+    if !one.is_empty() && one != first {
+        pod.set(&["status", "podIPs"], doc!([{"ip": (one)}]));
+    } else if one.is_empty() && !first.is_empty() {
+        pod.set(&["status", "podIP"], first);
+    }
 }
 
 /// Gives the containers of a pod what those of the same names in another ask for.
@@ -368,12 +384,19 @@ fn check_version(key: &ObjectKey, object: &Value, old: &Value, strategy: &Strate
 /// twice; each kind's check is validation's.
 fn update_causes(key: &ObjectKey, object: &Value, old: &Value, uid: &str, part: Part) -> Vec<Cause> {
     let mut causes = delete::finalizer_causes(object, old);
+    let mut fixed = Vec::new();
     if !uid.is_empty() && uid != old.uid() {
-        causes.push(Cause::invalid("metadata.uid", uid, "field is immutable"));
-        causes.extend(causes.last().cloned());
+        fixed.push(Cause::invalid("metadata.uid", uid, "field is immutable"));
     }
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let said = object.at(&["metadata", field]);
+        if said != old.at(&["metadata", field]) {
+            fixed.push(Cause::invalid(format!("metadata.{field}"), said.clone(), "field is immutable"));
+        }
+    }
+    causes.extend(fixed.iter().chain(&fixed).cloned());
     causes.extend(match part {
-        Part::Main => validation::update(key, object, old),
+        Part::Main | Part::Finalizers => validation::update(key, object, old),
         Part::Status => validation::status(key, object, old),
         Part::EphemeralContainers => validation::ephemeral_containers(key, object, old),
         Part::Resources => validation::resize(key, object, old),

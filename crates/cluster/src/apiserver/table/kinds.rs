@@ -242,7 +242,7 @@ static KINDS: &[Kind] = &[
     ),
     (CORE, &["Namespace"], &[NAME, col("Status", Text("status.phase", "")), AGE]),
     (CORE, &["Secret"], &[NAME, col("Type", Text("type", "")), col("Data", Count("data")), AGE]),
-    (CORE, &["ServiceAccount"], &[NAME, col("Secrets", Count("secrets")), AGE]),
+    (CORE, &["ServiceAccount"], &[NAME, AGE]),
     (
         CORE,
         &["PersistentVolume"],
@@ -432,11 +432,6 @@ static KINDS: &[Kind] = &[
             col("Modes", By(cells::driver_modes)),
             AGE,
         ],
-    ),
-    (
-        STORAGE,
-        &["CSIStorageCapacity"],
-        &[NAME, col("StorageClassName", Text("storageClassName", "")), col("Capacity", Text("capacity", "<unset>"))],
     ),
     (
         ADMISSION,

@@ -326,7 +326,7 @@ fn only_kinds_without_a_printer_are_shown_by_name_and_birth() {
         .map(|resource| resource.kind.as_str())
         .collect();
     plain.sort_unstable();
-    assert_eq!(plain, ["ClusterRole", "CustomResourceDefinition", "LimitRange", "Role"]);
+    assert_eq!(plain, ["CSIStorageCapacity", "ClusterRole", "CustomResourceDefinition", "LimitRange", "Role"]);
 }
 
 #[test]

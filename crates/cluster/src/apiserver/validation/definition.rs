@@ -99,6 +99,7 @@ fn versions(versions: &At<'_>, faults: &mut Faults) {
             faults.required(&schema, "schemas are required");
         }
     }
+    let shared = Shared::of(versions.value.items());
     let (mut known, mut unique, mut storage): (Vec<&str>, bool, usize) = (Vec::new(), true, 0);
     for version in versions.items() {
         let name = version.field("name");
@@ -106,7 +107,7 @@ fn versions(versions: &At<'_>, faults: &mut Faults) {
         known.push(name.text());
         storage += usize::from(version.field("storage").value.is_true());
         joined(&name, names::label_1035(name.text()), "", faults);
-        self::version(&version, faults);
+        self::version(&version, &shared, known.len() == 1, faults);
     }
     if !unique {
         faults.invalid(versions, "must contain unique version names");
@@ -116,17 +117,55 @@ fn versions(versions: &At<'_>, faults: &mut Faults) {
     }
 }
 
-fn version(version: &At<'_>, faults: &mut Faults) {
+/// What all versions say alike is looked at once, where it stood before there were versions.
+struct Shared {
+    schema: bool,
+    subresources: bool,
+    columns: bool,
+}
+
+impl Shared {
+    fn of(versions: &[Value]) -> Self {
+        let first = versions.first();
+        let alike = |path: &[&str]| {
+            let said = first.map_or(&Value::Null, |first| first.at(path));
+            versions.iter().all(|version| version.at(path) == said)
+        };
+        Self {
+            schema: alike(&["schema"]),
+            subresources: alike(&["subresources"]),
+            columns: alike(&["additionalPrinterColumns"]),
+        }
+    }
+}
+
+/// Where a part of a version is told to be; none if it was looked at with the first version.
+fn part<'v>(at: &At<'v>, shared: bool, first: bool, path: &str) -> Option<At<'v>> {
+    match (shared, first) {
+        (true, true) => Some(At::root(at.value).named(path, at.value)),
+        (true, false) => None,
+        (false, _) => Some(at.clone()),
+    }
+}
+
+fn version(version: &At<'_>, shared: &Shared, first: bool, faults: &mut Faults) {
     let schema = version.down(&["schema", "openAPIV3Schema"]);
-    if !schema.is_absent() {
+    if let Some(schema) = part(&schema, shared.schema, first, "spec.validation.openAPIV3Schema")
+        && !schema.is_absent()
+    {
         structure::check(&schema, faults);
     }
     let scale = version.down(&["subresources", "scale"]);
-    if !scale.is_absent() {
+    if let Some(scale) = part(&scale, shared.subresources, first, "spec.subresources.scale")
+        && !scale.is_absent()
+    {
         self::scale(&scale, faults);
     }
-    for column in version.field("additionalPrinterColumns").items() {
-        self::column(&column, faults);
+    let columns = version.field("additionalPrinterColumns");
+    if let Some(columns) = part(&columns, shared.columns, first, "spec.additionalPrinterColumns") {
+        for column in columns.items() {
+            self::column(&column, faults);
+        }
     }
     let (deprecated, warning) = (version.field("deprecated"), version.field("deprecationWarning"));
     if !warning.is_absent() && !deprecated.value.is_true() {

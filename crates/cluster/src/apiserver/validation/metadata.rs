@@ -78,11 +78,16 @@ pub(super) fn check_names(key: &ObjectKey, object: &Value, faults: &mut Faults) 
     let of_kubernetes =
         !key.resource.split_once('.').is_some_and(|(_, group)| group.contains('.') && !group.ends_with(".k8s.io"));
     for finalizer in metadata.field("finalizers").items() {
-        faults.all(&finalizer, names::qualified(finalizer.text()));
+        faults.all(&metadata.named("finalizers", finalizer.value), names::qualified(finalizer.text()));
         let bare = !finalizer.text().contains('/') && !STANDARD_FINALIZERS.contains(&finalizer.text());
         if bare && of_kubernetes && !finalizer.text().is_empty() {
             faults.invalid(&finalizer, "name is neither a standard finalizer name nor is it fully qualified");
         }
+    }
+    let has = |name: &str| object.finalizers().any(|have| have == name);
+    if has("orphan") && has("foregroundDeletion") {
+        let why = "finalizer orphan and foregroundDeletion cannot be both set";
+        faults.invalid(&metadata.field("finalizers"), why);
     }
 }
 
@@ -168,6 +173,8 @@ pub(super) fn annotations(at: &At<'_>, faults: &mut Faults) {
 fn owners(at: &At<'_>, faults: &mut Faults) {
     let mut controller: Option<&str> = None;
     for owner in at.items() {
+        // Which of the references is meant nobody says.
+        let owner = At::root(owner.value).named(at.path(), owner.value);
         let version = owner.field("apiVersion");
         if version.text().rsplit('/').next().is_none_or(str::is_empty) {
             faults.invalid(&version, "version must not be empty");

@@ -318,7 +318,7 @@ pub(super) fn ephemeral_update(at: &At<'_>, old: &Value, faults: &mut Faults) {
                 faults.forbidden(&ephemeral, &why);
             }
             Some(new) if new != had => {
-                let why = format!("existing ephemeral containers {name} may not be changed\n");
+                let why = format!("existing ephemeral containers {name} may not be changed");
                 faults.forbidden(&ephemeral, &format!("{why}{}", diff(had, new)));
             }
             Some(_) => {}
@@ -332,7 +332,7 @@ pub(super) fn resize(root: &At<'_>, old: &Value, faults: &mut Faults) {
     let class = crate::apiserver::defaults::quality(root.value);
     if old.at(&["status", "qosClass"]) != class {
         let why = "Pod QOS Class may not change as a result of resizing";
-        faults.invalid_as(&spec, &quote(class), why);
+        faults.invalid_as(&spec, &quote(old.at(&["status", "qosClass"]).str_or_empty()), why);
     }
     let elastic = |resources: &Value| -> Value {
         let mut fixed = resources.clone();

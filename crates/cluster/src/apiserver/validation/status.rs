@@ -92,7 +92,8 @@ pub(super) fn check(resource: &str, root: &At<'_>, old: &Value, faults: &mut Fau
             }
         }
         "namespaces" => {
-            let phase = status.field("phase");
+            // As the server's own type spells it.
+            let phase = status.named("Phase", status.value.at(&["phase"]));
             if root.value.is_terminating() && phase.text() != "Terminating" {
                 faults.invalid(&phase, "may only be 'Terminating' if `deletionTimestamp` is not empty");
             } else if !root.value.is_terminating() && phase.text() != "Active" {

@@ -293,7 +293,7 @@ fn numbers_of_a_status_bound_each_other() {
         (
             "namespaces",
             doc!({"phase": "Terminating"}),
-            vec!["status.phase: Invalid value: \"Terminating\": may only be 'Active' if `deletionTimestamp` is empty"],
+            vec!["status.Phase: Invalid value: \"Terminating\": may only be 'Active' if `deletionTimestamp` is empty"],
         ),
     ];
     for (resource, new, want) in cases {
