@@ -41,7 +41,7 @@ impl Kind {
             Self::Conditional(parts) => parts.iter().collect(),
             Self::List(items) => items.iter().map(|(item, _)| item).collect(),
             Self::Map(entries) => entries.iter().flat_map(|(key, value, _)| [key, value]).collect(),
-            Self::Struct { fields, .. } => fields.iter().map(|(_, value, _)| value).collect(),
+            Self::Struct { fields, .. } => fields.iter().map(|(_, value, _, _)| value).collect(),
             Self::Fold(fold) => [&fold.range, &fold.body].into_iter().chain(&fold.filter).collect(),
             Self::Bind(bind) => vec![&bind.value, &bind.body],
         }
@@ -83,7 +83,8 @@ pub(crate) enum Kind {
     /// `Name{field: value, ?field: value}`
     Struct {
         name: Text,
-        fields: Vec<(Text, Expr, bool)>,
+        /// Each with whether it may be absent, and where its colon stands.
+        fields: Vec<(Text, Expr, bool, usize)>,
     },
     /// A macro over the elements of a list or the keys of a map.
     Fold(Box<Fold>),

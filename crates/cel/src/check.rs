@@ -17,9 +17,13 @@ use crate::value::Value;
 /// # Errors
 /// What is wrong with it; never nothing.
 pub(crate) fn check(env: &Env, expr: &Expr) -> Result<Type, Vec<Issue>> {
-    let mut checker = Checker { env, scopes: Vec::new(), bindings: Vec::new(), issues: Vec::new(), mixed: false };
+    let mut checker =
+        Checker { env, scopes: Vec::new(), bindings: Vec::new(), issues: Vec::new(), late: Vec::new(), mixed: false };
     let ty = checker.expr(expr);
     let ty = checker.settled(&ty);
+    if checker.issues.is_empty() {
+        checker.issues = std::mem::take(&mut checker.late);
+    }
     checker.issues.sort_by_key(|issue| issue.at);
     if checker.issues.is_empty() { Ok(ty) } else { Err(checker.issues) }
 }
@@ -31,6 +35,8 @@ struct Checker<'a> {
     /// What is found out of each type parameter.
     bindings: Vec<Option<Type>>,
     issues: Vec<Issue>,
+    /// What is only looked at if all types fit: literals, and lists of several types.
+    late: Vec<Issue>,
     /// Whether literals may have elements of many types here: those that are to be formatted may.
     mixed: bool,
 }
@@ -138,8 +144,7 @@ impl Checker<'_> {
             Kind::Select { operand, field, access } => self.select(expr.at, operand, field, *access),
             Kind::Index { operand, index, optional } => self.index(expr.at, operand, index, *optional),
             Kind::Call { function, target, args } => self.call(expr.at, function, target.as_deref(), args),
-            Kind::And(parts) => self.logic(expr.at, "_&&_", parts),
-            Kind::Or(parts) => self.logic(expr.at, "_||_", parts),
+            Kind::And(parts) | Kind::Or(parts) => self.logic(parts),
             Kind::Conditional(parts) => {
                 let types: Vec<Type> = parts.iter().map(|part| self.expr(part)).collect();
                 self.resolve(expr.at, "_?_:_", false, &types)
@@ -279,16 +284,41 @@ impl Checker<'_> {
         if optional || chained { Type::optional(ty) } else { ty }
     }
 
-    fn logic(&mut self, at: usize, function: &str, parts: &[Expr]) -> Type {
-        let mut left: Option<Type> = None;
+    /// Operands of `&&` and `||` are truths, each by itself.
+    fn logic(&mut self, parts: &[Expr]) -> Type {
         for part in parts {
-            let right = self.expr(part);
-            left = Some(match left {
-                None => right,
-                Some(left) => self.resolve(at, function, false, &[left, right]),
-            });
+            let ty = self.expr(part);
+            self.truth(part.at, &ty);
         }
-        left.unwrap_or(Type::Bool)
+        Type::Bool
+    }
+
+    fn truth(&mut self, at: usize, ty: &Type) {
+        if !self.assigns(&Type::Bool, ty) {
+            let found = self.resolved(ty).short();
+            self.issue(at, format!("expected type 'bool' but found '{found}'"));
+        }
+    }
+
+    /// Literal formats of literal lists are looked at at once.
+    fn check_format(&mut self, at: usize, function: &str, target: Option<&Expr>, args: &[Expr]) {
+        let ("format", Some(target), [list]) = (function, target, args) else { return };
+        let (Kind::Literal(Value::String(text)), Kind::List(items)) = (&target.kind, &list.kind) else { return };
+        let (known, outside) = (self.issues.len(), self.mixed);
+        self.mixed = true;
+        let parts: Vec<Type> = items
+            .iter()
+            .map(|(item, optional)| {
+                let ty = self.element(item, *optional);
+                self.resolved(&ty)
+            })
+            .collect();
+        self.mixed = outside;
+        self.issues.truncate(known);
+        if let Some((part, message)) = library::misformed(text, &parts) {
+            let at = part.and_then(|part| items.get(part)).map_or(at, |(item, _)| item.at);
+            self.late.push(Issue { at: Some(at), message });
+        }
     }
 
     fn call(&mut self, at: usize, function: &Text, target: Option<&Expr>, args: &[Expr]) -> Type {
@@ -300,13 +330,21 @@ impl Checker<'_> {
             && let Kind::Literal(Value::String(text)) = &arg.kind
             && !library::takes_literal(function, text)
         {
-            self.issue(arg.at, format!("invalid {function} argument"));
+            self.late.push(Issue { at: Some(arg.at), message: format!("invalid {function} argument") });
         }
+        self.check_format(at, function, target, args);
         self.resolve(at, function, target.is_some(), &types)
     }
 
     /// The result of the overloads that take these arguments: of all of them, if some argument may be anything.
     fn resolve(&mut self, at: usize, function: &str, member: bool, args: &[Type]) -> Type {
+        if !self.env.has_function(function) {
+            // Functions of this library are seen only by whoever makes patches.
+            let (space, name) = function.split_once('.').unwrap_or(("", function));
+            let start = at.saturating_sub(function.chars().count());
+            self.issue(start, format!("undeclared reference to '{space}' (in container '')"));
+            return self.issue(at, format!("undeclared reference to '{name}' (in container '')"));
+        }
         let seen = |overload: &&Overload| !overload.doubt || self.env.doubts();
         let overloads: Vec<&Overload> = library::overloads(function).unwrap_or_default().iter().filter(seen).collect();
         if overloads.is_empty() {
@@ -374,24 +412,29 @@ impl Checker<'_> {
         }
         let message =
             format!("expected type '{}' but found '{}'", self.resolved(&before).short(), self.resolved(&ty).short());
-        self.issue(at, message)
+        self.late.push(Issue { at: Some(at), message });
+        Type::Dyn
     }
 
-    fn structure(&mut self, at: usize, name: &Text, fields: &[(Text, Expr, bool)]) -> Type {
+    fn structure(&mut self, at: usize, name: &Text, fields: &[(Text, Expr, bool, usize)]) -> Type {
         let Some(ty) = self.env.structure(name) else {
-            for (_, value, _) in fields {
+            for (_, value, _, _) in fields {
                 self.expr(value);
             }
             return self.issue(at, format!("undeclared reference to '{name}' (in container '')"));
         };
-        for (field, value, optional) in fields {
+        for (field, value, optional, colon) in fields {
             let found = self.element(value, *optional);
             let wanted = match &ty {
                 Type::Struct(of) => of.field(field),
                 _ => Some(Type::Dyn),
             };
             match wanted {
-                None => drop(self.issue(value.at, format!("undefined field '{field}'"))),
+                None => {
+                    let given = self.resolved(&found).short();
+                    let message = format!("expected type of field '{field}' is '' but provided type is '{given}'");
+                    self.issue(*colon, message);
+                }
                 Some(wanted) if self.assigns(&wanted, &found) => {}
                 Some(wanted) => {
                     let message = format!(
@@ -399,7 +442,7 @@ impl Checker<'_> {
                         wanted.short(),
                         self.resolved(&found).short()
                     );
-                    self.issue(value.at, message);
+                    self.issue(*colon, message);
                 }
             }
         }
@@ -426,24 +469,28 @@ impl Checker<'_> {
             Some(second) => vec![(fold.first.clone(), key.clone()), (second.clone(), value.clone())],
             None => vec![(fold.first.clone(), if is_map { key.clone() } else { value.clone() })],
         };
-        if let Some(filter) = &fold.filter {
-            let ty = self.within(&names, filter);
-            self.condition(filter.at, &ty);
-        }
+        let filter = fold.filter.as_ref().map(|filter| self.within(&names, filter));
         let body = self.within(&names, &fold.body);
+        if let Some(ty) = filter {
+            let made = match fold.kind {
+                FoldKind::Map => Type::list(body.clone()),
+                _ => Type::Map(key.clone().into(), body.clone().into()),
+            };
+            self.condition(at, &ty, &made);
+        }
         match fold.kind {
             FoldKind::All | FoldKind::Exists => {
-                let function = if fold.kind == FoldKind::All { "_&&_" } else { "_||_" };
-                self.resolve(at, function, false, &[Type::Bool, body]);
+                self.truth(fold.body.at, &body);
                 Type::Bool
             }
             FoldKind::ExistsOne => {
-                self.condition(at, &body);
+                self.condition(at, &body, &Type::Int);
                 Type::Bool
             }
             FoldKind::Filter => {
-                self.condition(at, &body);
-                Type::list(if is_map { key } else { value })
+                let kept = Type::list(if is_map { key } else { value });
+                self.condition(at, &body, &kept);
+                kept
             }
             FoldKind::Map => Type::list(body),
             FoldKind::TransformMap => {
@@ -457,10 +504,14 @@ impl Checker<'_> {
         }
     }
 
-    fn condition(&mut self, at: usize, ty: &Type) {
+    /// What decides which of two things is had; what those are is for the message.
+    fn condition(&mut self, at: usize, ty: &Type, things: &Type) {
         if !self.assigns(&Type::Bool, ty) {
-            let shown = self.resolved(ty).short();
-            self.issue(at, format!("found no matching overload for '_?_:_' applied to '({shown}, dyn, dyn)'"));
+            let (shown, things) = (self.resolved(ty).short(), self.resolved(things).short());
+            self.issue(
+                at,
+                format!("found no matching overload for '_?_:_' applied to '({shown}, {things}, {things})'"),
+            );
         }
     }
 }

@@ -63,6 +63,11 @@ impl Env {
         self.variables.get(name)
     }
 
+    /// Whether there is a function, as far as that depends on what there is besides.
+    pub(crate) fn has_function(&self, name: &str) -> bool {
+        !name.starts_with("jsonpatch.") || self.structs.contains_key("JSONPatch")
+    }
+
     pub(crate) fn structure(&self, name: &str) -> Option<Type> {
         let root = name.split('.').next().unwrap_or(name);
         let open = |ty: &&Type| matches!(ty, Type::Struct(of) if of.open);
@@ -79,6 +84,10 @@ impl Env {
         let issue = |fault: crate::lexer::Fault| Issue { at: Some(fault.at), message: fault.message };
         let expr = parse::parse(source).map_err(|faults| failed(faults.into_iter().map(issue).collect()))?;
         let ty = check::check(self, &expr).map_err(failed)?;
+        if let Some(error) = eval::constants(&expr) {
+            let message = format!("program instantiation failed: {error}");
+            return Err(failed(vec![Issue { at: None, message }]));
+        }
         Ok(Program { expr, ty })
     }
 }

@@ -55,6 +55,17 @@ pub struct CompileError {
     pub issues: Vec<Issue>,
 }
 
+impl CompileError {
+    /// What is wrong if it is not the text, but what its constants come to.
+    #[must_use]
+    pub fn constant(&self) -> Option<&str> {
+        match self.issues.as_slice() {
+            [Issue { at: None, message }] if message.starts_with("program instantiation failed") => Some(message),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for CompileError {
     /// As cel-go does: each with the line it is in, and an arrow under the place.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

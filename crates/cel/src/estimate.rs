@@ -92,7 +92,7 @@ impl Estimator<'_> {
                 let size = Some(entries.len() as u64);
                 Part { size, ..self.all(entries.iter().flat_map(|(key, value, _)| [key, value]), 30) }
             }
-            Kind::Struct { fields, .. } => self.all(fields.iter().map(|(_, value, _)| value), 40),
+            Kind::Struct { fields, .. } => self.all(fields.iter().map(|(_, value, _, _)| value), 40),
             Kind::Fold(fold) => self.fold(fold),
             Kind::Bind(bind) => {
                 let value = self.expr(&bind.value);

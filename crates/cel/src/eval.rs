@@ -27,6 +27,43 @@ pub(crate) fn eval(expr: &Expr, variables: &dyn Variables, meter: &mut Meter) ->
     Eval { variables, meter, scopes: Vec::new() }.expr(expr)
 }
 
+/// What goes wrong in an expression whatever the variables are: constants that cannot be of the type that they are made.
+pub(crate) fn constants(expr: &Expr) -> Option<Error> {
+    if let Some(error) = expr.parts().into_iter().find_map(constants) {
+        return Some(error);
+    }
+    let Kind::Call { function, target: None, args } = &expr.kind else { return None };
+    if !library::converts(function) || args.len() != 1 || !args.iter().all(is_constant) {
+        return None;
+    }
+    let mut meter = Meter::new(crate::PER_CALL);
+    match eval(expr, &Nothing, &mut meter) {
+        Err(error @ Error::Failed(_)) => Some(error),
+        _ => None,
+    }
+}
+
+fn is_constant(expr: &Expr) -> bool {
+    match &expr.kind {
+        Kind::Literal(_) => true,
+        Kind::List(items) => items.iter().all(|(item, optional)| !optional && is_constant(item)),
+        Kind::Map(entries) => {
+            entries.iter().all(|(key, value, optional)| !optional && is_constant(key) && is_constant(value))
+        }
+        Kind::Call { function, target: None, args } => library::converts(function) && args.iter().all(is_constant),
+        _ => false,
+    }
+}
+
+/// No variables at all.
+struct Nothing;
+
+impl Variables for Nothing {
+    fn get(&self, _name: &str) -> Option<Value> {
+        None
+    }
+}
+
 struct Eval<'a> {
     variables: &'a dyn Variables,
     meter: &'a mut Meter,
@@ -188,10 +225,10 @@ impl Eval<'_> {
         Ok(Value::Map(Arc::new(map)))
     }
 
-    fn structure(&mut self, fields: &[(Text, Expr, bool)]) -> Result<Value, Error> {
+    fn structure(&mut self, fields: &[(Text, Expr, bool, usize)]) -> Result<Value, Error> {
         self.meter.spend(STRUCT)?;
         let mut map = BTreeMap::new();
-        for (field, value, optional) in fields {
+        for (field, value, optional, _) in fields {
             if let Some(value) = self.element(value, *optional)? {
                 map.insert(Key::String(field.clone()), value);
             }

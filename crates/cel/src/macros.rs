@@ -31,6 +31,13 @@ pub(crate) fn method(parser: &mut Parser, at: usize, target: Expr, name: &str, a
             let name = simple(parser, &args.next()?)?;
             bind(parser, at, BindKind::Plain, name, args.next()?, args.next()?)
         }
+        ("sortBy", 2) => {
+            // Sorted by what the expression makes of each.
+            let by = Shape { kind: FoldKind::Map, names: 1, filter: false };
+            let keys = fold(parser, at, target.clone(), &by, args)?;
+            let function = "@sortByAssociatedKeys".into();
+            parser.expr(at, Kind::Call { function, target: Some(Box::new(target)), args: vec![keys] })
+        }
         ("optMap" | "optFlatMap", 2) => {
             let kind = if name == "optMap" { BindKind::Optional } else { BindKind::OptionalFlat };
             let mut args = args.into_iter();

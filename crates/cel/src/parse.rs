@@ -156,7 +156,7 @@ impl Parser {
             self.fault::<()>(at, format!("Syntax error: extraneous input '{text}' expecting '{sign}'"));
             return Some(());
         }
-        if self.peek().kind == TokenKind::End && sign == ")" {
+        if self.peek().kind == TokenKind::End && matches!(sign, ")" | "]") {
             return self.fault(at, format!("Syntax error: missing '{sign}' at '{text}'"));
         }
         self.fault(at, format!("Syntax error: mismatched input '{text}' expecting '{sign}'"))
@@ -270,9 +270,10 @@ impl Parser {
                 let at = self.next().start;
                 let fields = self.list("}", &mut |parser| {
                     let optional = parser.eat("?");
-                    let field = parser.field_name()?;
+                    let field = parser.struct_field()?;
+                    let colon = parser.peek().start;
                     parser.expect(":")?;
-                    Some((field, parser.infix(0)?, optional))
+                    Some((field, parser.infix(0)?, optional, colon))
                 })?;
                 operand = self.expr(at, Kind::Struct { name: name.into(), fields })?;
             } else {
@@ -293,10 +294,27 @@ impl Parser {
         }
     }
 
+    /// The name of a field that is set.
+    fn struct_field(&mut self) -> Option<Text> {
+        if self.peek().kind == TokenKind::End {
+            let at = self.peek().start;
+            let expected = "{'}', ',', '?', IDENTIFIER, ESC_IDENTIFIER}";
+            return self.fault(at, format!("Syntax error: mismatched input '<EOF>' expecting {expected}"));
+        }
+        self.field_name()
+    }
+
     /// What stands between brackets, with commas between; one more comma may stand at the end.
     fn list<T>(&mut self, end: &str, item: &mut dyn FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let mut items = Vec::new();
         while !self.is(end) {
+            if self.peek().kind == TokenKind::End && end == ")" && items.is_empty() {
+                let (at, operands) = (self.peek().start, OPERANDS.replacen("'(', ", "'(', ')', ", 1));
+                return self.fault(at, format!("Syntax error: mismatched input '<EOF>' expecting {operands}"));
+            }
+            if self.peek().kind == TokenKind::End && end == "]" && !items.is_empty() {
+                break;
+            }
             items.push(item(self)?);
             if !self.eat(",") || (end == ")" && self.is(end)) {
                 break;

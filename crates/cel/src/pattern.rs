@@ -46,7 +46,11 @@ fn explain(pattern: &str, error: &regex::Error) -> String {
     ];
     let why = why.iter().find(|(ours, _)| text.contains(ours)).map_or("invalid syntax", |(_, go)| go);
     // Go shows the part that is wrong; for the most usual faults that is the whole.
-    format!("error parsing regexp: {why}: `{pattern}`")
+    let part = match why {
+        "missing closing ]" => pattern.rfind('[').and_then(|at| pattern.get(at..)).unwrap_or(pattern),
+        _ => pattern,
+    };
+    format!("error parsing regexp: {why}: `{part}`")
 }
 
 /// `\d`, `\w`, `\s` and `\b` are about ASCII in Go, and in a class `[`, `&&`, `--` and `~~` are nothing special.

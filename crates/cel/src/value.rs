@@ -292,11 +292,32 @@ impl Value {
             Self::Bool(truth) => truth.to_string(),
             Self::Int(number) => number.to_string(),
             Self::Uint(number) => number.to_string(),
-            Self::Double(number) => number.to_string(),
+            Self::Double(number) => shortest(*number),
             Self::String(text) => text.to_string(),
             other => other.type_name().to_owned(),
         }
     }
+}
+
+/// A number as Go's `%g` writes it with as few digits as tell it apart.
+pub(crate) fn shortest(number: f64) -> String {
+    if !number.is_finite() {
+        return if number.is_nan() {
+            "NaN".to_owned()
+        } else if number > 0.0 {
+            "+Inf".to_owned()
+        } else {
+            "-Inf".to_owned()
+        };
+    }
+    let scientific = format!("{number:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if number == 0.0 || (-4..6).contains(&exponent) {
+        return number.to_string();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", exponent.abs())
 }
 
 impl Key {

@@ -29,7 +29,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ("containsIP", "cidr.(string) -> bool; cidr.(ip) -> bool", |_, args| match args {
         [Value::Cidr(network), Value::Ip(address)] => Ok(Value::Bool(network.contains(*address))),
         [Value::Cidr(network), Value::String(text)] => {
-            ip::read(text).map(|address| Value::Bool(network.contains(address))).map_err(Error::new)
+            ip::read(text).map(|address| Value::Bool(network.contains(address))).map_err(|_| Error::no_overload())
         }
         _ => mismatch(),
     }),
@@ -61,9 +61,10 @@ impl Cidr {
     /// # Errors
     /// A sentence about what is wrong with it.
     pub fn read(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("network address parse error during conversion from string: netip.ParsePrefix({text:?})");
-        let (address, bits) = text.split_once('/').ok_or_else(wrong)?;
+        const WHAT: &str = "network address parse error during conversion from string";
+        // The real library says it twice.
+        let wrong = || format!("{WHAT}: {WHAT}: netip.ParsePrefix({text:?})");
+        let (address, bits) = text.split_once('/').ok_or_else(|| format!("{}: no '/'", wrong()))?;
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         if let IpAddr::V6(six) = address
             && six.to_ipv4_mapped().is_some()

@@ -91,6 +91,7 @@ impl Format {
             "dns1035LabelPrefix" => sentences(&masked(text), 63, LABEL_1035, is_label_1035),
             "labelValue" => sentences(text, 63, VALUE, |text| text.is_empty() || is_name(text)),
             "qualifiedName" => qualified(text),
+            "uri" if text.starts_with(':') => vec![format!("parse {text:?}: missing protocol scheme")],
             "uri" => one(super::url::Url::is(text), "invalid URI"),
             "uuid" => one(is_uuid(text), "does not match the UUID format"),
             "byte" => one(is_base64(text), "invalid base64"),
@@ -140,7 +141,7 @@ fn qualified(text: &str) -> Vec<String> {
         [prefix, name] => (Some(*prefix), *name),
         _ => {
             return vec![format!(
-                "a qualified name {NAME} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+                "a valid label key {NAME} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
             )];
         }
     };

@@ -41,6 +41,7 @@ mod time;
 pub mod url;
 
 use authorizer::Authorizer;
+pub(crate) use text::misformed;
 pub(crate) use time::{read_duration, read_timestamp};
 
 /// What a function may use besides its arguments.
@@ -115,9 +116,24 @@ pub(crate) fn call(context: &mut Context<'_>, name: &str, member: bool, args: &[
         Some(overload) => (overload.run)(context, args),
         None => match (name, args) {
             ("@in", [one, Value::Partial(list)]) => doubt::contains(context, one, list),
-            _ => Err(doubt::refused(name, args).unwrap_or_else(Error::no_overload)),
+            _ => Err(doubt::refused(name, args).unwrap_or_else(|| unfit(name, args))),
         },
     }
+}
+
+/// That no overload of a function takes these arguments. Operators do not say what they are.
+fn unfit(name: &str, args: &[Value]) -> Error {
+    let types: Vec<String> = args.iter().map(|arg| arg.type_name().to_string()).collect();
+    match name {
+        "size" => Error::new("no such overload: size"),
+        _ if !name.starts_with(|first: char| first.is_ascii_alphabetic()) => Error::no_overload(),
+        _ => Error::new(format!("no such overload: {name}({})", types.join(", "))),
+    }
+}
+
+/// Functions that make one type of another: what they make of a constant is worked out before anything else is.
+pub(crate) fn converts(function: &str) -> bool {
+    matches!(function, "bool" | "bytes" | "double" | "duration" | "dyn" | "int" | "string" | "timestamp" | "uint")
 }
 
 /// The type that a name in an expression stands for.

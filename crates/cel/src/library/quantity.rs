@@ -32,7 +32,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         [Value::String(text)] => Ok(Value::Bool(Quantity::read(text).is_ok())),
         _ => mismatch(),
     }),
-    ("sign", "quantity.() -> int", |_, args| match args {
+    ("sign", "(quantity) -> int", |_, args| match args {
         [Value::Quantity(one)] => Ok(Value::Int(i64::try_from(one.nanos.signum()).unwrap_or(0))),
         _ => mismatch(),
     }),

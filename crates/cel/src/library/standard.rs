@@ -229,6 +229,10 @@ pub(super) fn unconverted(value: &Value, to: &str) -> Error {
     Error::new(format!("type conversion error from '{}' to '{to}'", value.type_name()))
 }
 
+fn unsigned_overflow() -> Error {
+    Error::new("unsigned integer overflow")
+}
+
 fn to_bool(args: &[Value]) -> Result<Value, Error> {
     match args {
         [Value::Bool(truth)] => Ok(Value::Bool(*truth)),
@@ -259,11 +263,11 @@ fn to_int(args: &[Value]) -> Result<Value, Error> {
 fn to_uint(args: &[Value]) -> Result<Value, Error> {
     match args {
         [Value::Uint(number)] => Ok(Value::Uint(*number)),
-        [Value::Int(number)] => u64::try_from(*number).map(Value::Uint).map_err(|_| overflow()),
+        [Value::Int(number)] => u64::try_from(*number).map(Value::Uint).map_err(|_| unsigned_overflow()),
         [Value::Double(number)] if *number >= 0.0 && *number < 18_446_744_073_709_551_615.0 => {
             Ok(Value::Uint(*number as u64))
         }
-        [Value::Double(_)] => Err(overflow()),
+        [Value::Double(_)] => Err(unsigned_overflow()),
         [value @ Value::String(text)] => text.parse().map(Value::Uint).map_err(|_| unconverted(value, "uint")),
         _ => mismatch(),
     }
@@ -286,7 +290,7 @@ fn to_string(args: &[Value]) -> Result<Value, Error> {
         [Value::Bool(truth)] => Value::from(truth.to_string()),
         [Value::Int(number)] => Value::from(number.to_string()),
         [Value::Uint(number)] => Value::from(number.to_string()),
-        [Value::Double(number)] => Value::from(number.to_string()),
+        [Value::Double(number)] => Value::from(crate::value::shortest(*number)),
         [Value::Bytes(bytes)] => match std::str::from_utf8(bytes) {
             Ok(text) => Value::from(text),
             Err(_) => return Err(Error::new("invalid UTF-8 in bytes, cannot convert to string")),

@@ -64,7 +64,10 @@ pub(super) const FUNCTIONS: &[Entry] = &[
     ("lowerAscii", "string.() -> string", |context, args| change(context, args, |text| text.to_ascii_lowercase())),
     ("upperAscii", "string.() -> string", |context, args| change(context, args, |text| text.to_ascii_uppercase())),
     ("trim", "string.() -> string", |context, args| change(context, args, |text| text.trim().to_owned())),
-    ("reverse", "string.() -> string", |context, args| change(context, args, |text| text.chars().rev().collect())),
+    ("jsonpatch.escapeKey", "(string) -> string", |context, args| {
+        change(context, args, |text| text.replace('~', "~0").replace('/', "~1"))
+    }),
+    ("strings.quote", "(string) -> string", |context, args| change(context, args, quoted)),
     ("replace", "string.(string, string) -> string; string.(string, string, int) -> string", |context, args| {
         let (text, from, to, most) = match args {
             [Value::String(text), Value::String(from), Value::String(to)] => (text, from, to, -1),
@@ -170,4 +173,25 @@ fn find(context: &mut Context<'_>, args: &[Value], last: bool) -> Result<Value, 
     };
     let letters = found.and_then(|at| text.get(..at)).map(|before| before.chars().count());
     Ok(Value::Int(letters.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1)))
+}
+
+/// A text as a literal of itself.
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for letter in text.chars() {
+        match letter {
+            '\x07' => out.push_str("\\a"),
+            '\x08' => out.push_str("\\b"),
+            '\x0c' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\x0b' => out.push_str("\\v"),
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            letter => out.push(letter),
+        }
+    }
+    out.push('"');
+    out
 }

@@ -8,6 +8,7 @@ use super::{Context, Entry, mismatch, tenth};
 use crate::error::Error;
 use crate::meter::Meter;
 use crate::pattern;
+use crate::types::Type;
 use crate::value::Value;
 
 pub(super) const FUNCTIONS: &[Entry] = &[
@@ -16,7 +17,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         Ok(Value::Bool(pattern.is_match(text)))
     }),
     ("find", "string.(string) -> string", |context, args| {
-        let (text, pattern) = pattern(context, args)?;
+        let (text, pattern) = pattern(context, args).map_err(illegal)?;
         Ok(Value::from(pattern.find(text).map_or("", |found| found.as_str())))
     }),
     ("findAll", "string.(string) -> list(string); string.(string, int) -> list(string)", |context, args| {
@@ -24,7 +25,7 @@ pub(super) const FUNCTIONS: &[Entry] = &[
             [_, _, Value::Int(most)] => usize::try_from(*most).unwrap_or(usize::MAX),
             _ => usize::MAX,
         };
-        let (text, pattern) = pattern(context, args)?;
+        let (text, pattern) = pattern(context, args).map_err(illegal)?;
         context.meter.work(text.len() as u64)?;
         Ok(Value::list(pattern.find_iter(text).take(most).map(|found| Value::from(found.as_str()))))
     }),
@@ -38,6 +39,14 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         _ => mismatch(),
     }),
 ];
+
+/// How the functions that search say it of a pattern.
+fn illegal(error: Error) -> Error {
+    match error {
+        Error::Failed(why) if why.starts_with("error parsing") => Error::Failed(format!("Illegal regex: {why}")),
+        other => other,
+    }
+}
 
 fn pattern<'a>(context: &mut Context<'_>, args: &'a [Value]) -> Result<(&'a str, regex::Regex), Error> {
     let [Value::String(text), Value::String(source), ..] = args else { return Err(Error::no_overload()) };
@@ -99,7 +108,8 @@ fn shown(clause: char, precision: Option<usize>, part: &Value, meter: &mut Meter
             .map(|number| format!("{number:.*}", precision.unwrap_or(6)))
             .ok_or_else(|| wrong("fixed-point clause can only be used on doubles")),
         ('e', part) => match real(part) {
-            Some(number) => Ok(exponent(&format!("{number:.*e}", precision.unwrap_or(6)))),
+            // However precise it is asked to be.
+            Some(number) => Ok(exponent(&format!("{number:.6e}"))),
             None => Err(wrong("scientific clause can only be used on doubles")),
         },
         ('b', Value::Int(number)) => Ok(signed(*number, |size| format!("{size:b}"))),
@@ -142,11 +152,62 @@ fn real(part: &Value) -> Option<f64> {
     }
 }
 
-/// `1.5e3` as Go writes it, `1.5e+03`.
+/// `1.5e3` as a person writes it, `1.5×10⁰³`.
 fn exponent(text: &str) -> String {
+    const RAISED: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
     let Some((mantissa, exponent)) = text.split_once('e') else { return text.to_owned() };
-    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
-    format!("{mantissa}e{sign}{digits:0>2}")
+    let (sign, digits) = exponent.strip_prefix('-').map_or(("", exponent), |digits| ("⁻", digits));
+    let digits = format!("{digits:0>2}");
+    let raised = digits.bytes().filter_map(|digit| RAISED.get(usize::from(digit.wrapping_sub(b'0'))));
+    format!("{mantissa}×10{sign}{}", raised.collect::<String>())
+}
+
+/// What is wrong with a format and the types of what is to be formatted, as far as that can be told before anything is
+/// evaluated: in which part, none if it is the format itself, and why.
+pub(crate) fn misformed(text: &str, parts: &[Type]) -> Option<(Option<usize>, String)> {
+    let (mut letters, mut used) = (text.chars().peekable(), 0_usize);
+    while let Some(letter) = letters.next() {
+        if letter != '%' || letters.next_if_eq(&'%').is_some() {
+            continue;
+        }
+        if letters.next_if_eq(&'.').is_some() {
+            while letters.next_if(char::is_ascii_digit).is_some() {}
+        }
+        let Some(clause) = letters.next() else { return Some((None, "unexpected end of string".to_owned())) };
+        let (what, fits): (&str, fn(&Type) -> bool) = match clause {
+            's' => (
+                "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, \
+                     durations, and timestamps",
+                |ty| !matches!(ty, Type::Opaque(_) | Type::Optional(_)),
+            ),
+            'd' => ("decimal clause can only be used on integers", |ty| matches!(ty, Type::Int | Type::Uint)),
+            'f' => ("fixed-point clause can only be used on doubles", |ty| matches!(ty, Type::Double)),
+            'e' => ("scientific clause can only be used on doubles", |ty| matches!(ty, Type::Double)),
+            'b' => ("only integers and bools can be formatted as binary", |ty| {
+                matches!(ty, Type::Int | Type::Uint | Type::Bool)
+            }),
+            'x' | 'X' => ("only integers, byte buffers, and strings can be formatted as hex", |ty| {
+                matches!(ty, Type::Int | Type::Uint | Type::String | Type::Bytes)
+            }),
+            'o' => ("octal clause can only be used on integers", |ty| matches!(ty, Type::Int | Type::Uint)),
+            other => {
+                let why = format!("could not parse formatting clause: unrecognized formatting clause \"{other}\"");
+                return Some((None, why));
+            }
+        };
+        let Some(part) = parts.get(used) else { return Some((None, format!("index {used} out of range"))) };
+        if !fits(part) && !part.is_dyn() && !matches!(part, Type::Param(_)) {
+            let given = match part {
+                Type::Optional(_) => "optional_type".to_owned(),
+                Type::List(_) => "list".to_owned(),
+                Type::Map(..) => "map".to_owned(),
+                other => other.to_string(),
+            };
+            return Some((Some(used), format!("error during formatting: {what}, was given {given}")));
+        }
+        used += 1;
+    }
+    None
 }
 
 fn signed(number: i64, show: fn(u64) -> String) -> String {
@@ -192,7 +253,7 @@ fn text(part: &Value, outside: bool, out: &mut String, meter: &mut Meter) -> Res
             for (index, (key, value)) in entries.iter().enumerate() {
                 out.push_str(if index > 0 { ", " } else { "" });
                 text(&key.to_value(), false, out, meter)?;
-                out.push_str(": ");
+                out.push(':');
                 text(value, false, out, meter)?;
             }
             out.push('}');
