@@ -40,19 +40,38 @@ pub fn handle(cluster: &mut Cluster, call: &Call, user: &User) -> Result<Answer,
     };
     let heard = Heard::new(resource.deprecation.iter().map(ToString::to_string).collect::<Vec<_>>().into());
     let mut result = dispatch(cluster, &Request { resource, call, user, heard: heard.clone() });
-    let mut told: Vec<String> = Vec::new();
-    for warning in heard.take() {
-        // Nobody is told the same twice.
-        if !told.contains(&warning) {
-            told.push(warning);
-        }
-    }
+    let told = told(heard.take());
     warn(&mut result, &told);
     if matches!(call.verb, Verb::Create | Verb::Update) {
         let faults: Vec<String> = call.faults.iter().flat_map(|fault| each_line(fault)).collect();
         warn(&mut result, &faults);
     }
     result
+}
+
+/// So many letters a client is told at most, and of one thing so many if that is not enough for all.
+const TOLD_MAX: usize = 4 * 1024;
+const TOLD_EACH_MAX: usize = 256;
+
+/// Warnings as a client gets them: none twice, and not too many.
+fn told(heard: Vec<String>) -> Vec<String> {
+    let mut told: Vec<String> = Vec::new();
+    for warning in heard {
+        if !told.contains(&warning) {
+            told.push(warning);
+        }
+    }
+    if told.iter().map(|warning| warning.chars().count()).sum::<usize>() <= TOLD_MAX {
+        return told;
+    }
+    let mut length = 0;
+    let short = told.into_iter().map(|warning| warning.chars().take(TOLD_EACH_MAX).collect::<String>());
+    short
+        .take_while(|warning| {
+            length += warning.chars().count();
+            length <= TOLD_MAX
+        })
+        .collect()
 }
 
 /// Puts warnings (what field validation has against a body, what policies do) before what else the client is told, whatever
@@ -87,6 +106,40 @@ fn dispatch(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Stat
             Err(Status::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource"))
         }
     }
+}
+
+/// The options of a call in the fields of `CreateOptions`, `UpdateOptions` or `DeleteOptions`.
+fn shown_options(call: &Call) -> Value {
+    let options = &call.options;
+    let mut shown = doc!({});
+    if options.dry_run {
+        shown.set(&["dryRun"], doc!(["All"]));
+    }
+    if matches!(call.verb, Verb::Delete | Verb::DeleteCollection) {
+        if let Some(seconds) = options.grace_period_seconds {
+            shown.set(&["gracePeriodSeconds"], seconds);
+        }
+        if let Some(orphan) = options.orphan_dependents {
+            shown.set(&["orphanDependents"], orphan);
+        }
+        let preconditions = [("uid", &options.uid), ("resourceVersion", &options.if_resource_version)];
+        for (name, wanted) in preconditions {
+            if let Some(wanted) = wanted {
+                shown.set(&["preconditions", name], wanted);
+            }
+        }
+        if let Some(propagation) = &options.propagation {
+            shown.set(&["propagationPolicy"], propagation);
+        }
+        return shown;
+    }
+    if let Some(manager) = &options.field_manager {
+        shown.set(&["fieldManager"], manager);
+    }
+    if matches!(call.verb, Verb::Patch(PatchType::Apply)) {
+        shown.set(&["force"], options.force);
+    }
+    shown
 }
 
 /// A call whose resource is known.
@@ -128,6 +181,8 @@ impl Request<'_> {
             subresource: self.call.on.subresource.clone(),
             applied: false,
             dry_run: options.dry_run,
+            unnamed: self.call.on.name.is_empty() && self.call.verb == Verb::DeleteCollection,
+            options: shown_options(self.call),
             heard: self.heard.clone(),
         }
     }

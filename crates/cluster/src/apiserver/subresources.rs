@@ -14,7 +14,7 @@ use crate::cluster::Cluster;
 use crate::doc;
 use crate::labels;
 use crate::object::ObjectKey;
-use crate::schema::{GroupVersionKind, ScalePaths};
+use crate::schema::{GroupVersionKind, ScalePaths, Schema};
 use crate::time;
 use crate::value::Value;
 
@@ -74,6 +74,7 @@ fn check_log(call: &super::Call) -> Result<(), Status> {
 
 /// A stream into a pod, a node or a service.
 fn connect(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    admission::validate_connect(cluster, &request.key(), &stream_options(request), &request.writer())?;
     let object = request.stored(cluster)?;
     if request.key().is("pods") && request.call.on.subresource != "proxy" {
         if request.call.on.subresource != "portforward" {
@@ -84,6 +85,26 @@ fn connect(cluster: &Cluster, request: &Request<'_>) -> Result<Answer, Status> {
         }
     }
     Err(not_simulated("nothing really runs in a simulated pod: there is nothing to connect to"))
+}
+
+/// What a stream is opened with, as the document that its query stands for.
+fn stream_options(request: &Request<'_>) -> Value {
+    let Some(below) = request.resource.subresource(&request.call.on.subresource) else { return Value::Null };
+    let mut options = doc!({"kind": (&below.kind.kind), "apiVersion": (below.kind.api_version())});
+    if below.kind.kind == "PodExecOptions" {
+        options.set(&["command"], Value::Null);
+    }
+    for (name, text) in &request.call.options.others {
+        let list = matches!(name.as_str(), "command" | "ports");
+        let value = match (name.as_str(), text.as_str()) {
+            ("stdin" | "stdout" | "stderr" | "tty", "1" | "t" | "T" | "true" | "TRUE" | "True") => Value::from(true),
+            ("ports", text) => text.parse::<i64>().map_or(Value::Null, Value::from),
+            ("command" | "container" | "path", text) if !text.is_empty() => Value::from(text),
+            _ => continue,
+        };
+        if list { options.make(&[name]).array().push(value) } else { options.set(&[name], value) }
+    }
+    options
 }
 
 /// Refuses a container that the pod has not, and none where it has several.
@@ -234,6 +255,33 @@ pub(crate) fn scale_of(object: &Value, scale: Option<&ScalePaths>) -> Value {
     shown(object, &paths(scale))
 }
 
+/// What policies are shown of an object whose scale is written.
+pub(super) fn scale_in(schema: &Schema, resource: &str, object: &Value) -> Value {
+    let sub = schema.stored(resource).and_then(|resource| resource.subresource("scale")?.scale.clone());
+    scale_of(object, sub.as_ref())
+}
+
+/// Has something done to the scale of an object, and takes over what becomes of it.
+///
+/// # Errors
+/// What is said against it.
+pub(super) fn through_scale(
+    cluster: &Cluster,
+    resource: &str,
+    object: &mut Value,
+    change: impl FnOnce(&Cluster, &mut Value) -> Result<(), Status>,
+) -> Result<(), Status> {
+    let sub = cluster.schema.stored(resource).and_then(|resource| resource.subresource("scale")?.scale.clone());
+    let paths = paths(sub.as_ref());
+    let mut scale = shown(object, &paths);
+    change(cluster, &mut scale)?;
+    let wanted = scale.at(&["spec", "replicas"]).as_int().unwrap_or(0);
+    if at(object, &paths.wanted).as_int().unwrap_or(0) != wanted {
+        object.set(&paths.wanted.iter().map(String::as_str).collect::<Vec<_>>(), wanted);
+    }
+    Ok(())
+}
+
 /// An object as its `scale`.
 fn shown(object: &Value, paths: &Paths) -> Value {
     let number = |path: &[String]| at(object, path).as_int().unwrap_or(0);
@@ -263,10 +311,9 @@ fn shown(object: &Value, paths: &Paths) -> Value {
 fn evict(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
     let key = request.key();
     let body = &request.call.body;
-    if body.name() != request.call.on.name.as_str() {
+    if body.name() != key.name.as_str() {
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));
     }
-    let pod = request.stored(cluster)?;
     let options = body.at(&["deleteOptions"]);
     let deletion = Deletion {
         uid: options.at(&["preconditions", "uid"]).as_str().map(str::to_owned),
@@ -278,6 +325,7 @@ fn evict(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status>
     writer.dry_run |= options.at(&["dryRun"]).items().iter().any(|item| *item == "All");
 
     admission::validate_below(cluster, &key, body, &writer)?;
+    let pod = request.stored(cluster)?;
     let over = matches!(pod.at(&["status", "phase"]).str_or_empty(), "Succeeded" | "Failed" | "Pending");
     if !over && !pod.is_terminating() {
         allow_disruption(cluster, &key, &pod, writer.dry_run)?;
@@ -401,8 +449,8 @@ pub(super) fn bind(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answe
     }
     check_binding(body)?;
     let key = ObjectKey::new("pods", on.namespace.clone(), name);
-    let mut pod = cluster.get(&key).cloned().ok_or_else(|| Status::not_found("pods", name))?;
     admission::validate_below(cluster, &key, body, &request.writer())?;
+    let mut pod = cluster.get(&key).cloned().ok_or_else(|| Status::not_found("pods", name))?;
     let node = body.at(&["target", "name"]).as_text().cloned().unwrap_or_default();
     let bound = pod.at(&["spec", "nodeName"]).str_or_empty();
     let why = if pod.is_terminating() {
@@ -440,6 +488,10 @@ pub(super) fn bind(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answe
 
 /// `serviceaccounts/token`: a credential for an account.
 fn token(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status> {
+    let mut asked = request.call.body.clone();
+    asked.set(&["kind"], "TokenRequest");
+    asked.set(&["apiVersion"], "authentication.k8s.io/v1");
+    admission::validate_below(cluster, &request.key(), &asked, &request.writer())?;
     let account = request.stored(cluster)?;
     for field in ["name", "namespace"] {
         let said = request.call.body.at(&["metadata", field]);
@@ -458,9 +510,16 @@ fn token(cluster: &mut Cluster, request: &Request<'_>) -> Result<Answer, Status>
     answer.set(&["apiVersion"], "authentication.k8s.io/v1");
     answer.set(&["metadata", "name"], &request.call.on.name);
     answer.set(&["metadata", "namespace"], &request.call.on.namespace);
+    answer.set(&["metadata", "uid"], account.uid());
     answer.set(&["metadata", "creationTimestamp"], time::format(cluster.now()));
     answer.set(&["spec", "expirationSeconds"], seconds);
-    let token = super::token::issue(cluster, &account, request.call.body.at(&["spec", "audiences"]), until);
+    if answer.at(&["spec", "audiences"]).is_empty() {
+        answer.set(&["spec", "audiences"], doc!([(super::token::ISSUER)]));
+    }
+    if answer.find(&["spec", "boundObjectRef"]).is_none() {
+        answer.set(&["spec", "boundObjectRef"], Value::Null);
+    }
+    let token = super::token::issue(cluster, &account, answer.at(&["spec", "audiences"]), until);
     answer.set(&["status"], doc!({"token": (token), "expirationTimestamp": (time::format(until))}));
     Ok(Answer::document(201, answer))
 }
@@ -494,6 +553,9 @@ fn check_bound(cluster: &Cluster, request: &Request<'_>) -> Result<(), Status> {
             return Err(Status::bad_request(message));
         }
     };
+    if name.is_empty() {
+        return Err(Status::bad_request("Name parameter required."));
+    }
     let Some(object) = cluster.get(&ObjectKey::new(resource, namespace, name)) else {
         return Err(Status::not_found(resource, name));
     };
@@ -509,7 +571,7 @@ fn check_bound(cluster: &Cluster, request: &Request<'_>) -> Result<(), Status> {
             "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been \
              deleted and then recreated"
         );
-        return Err(Status::conflict(resource, name, &why));
+        return Err(Status::conflict(bound.kind(), name, &why));
     }
     Ok(())
 }

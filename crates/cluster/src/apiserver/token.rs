@@ -18,7 +18,7 @@ use crate::object::ObjectKey;
 use crate::value::Value;
 
 /// Who issues them, and for whom if nobody else is named.
-const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+pub(super) const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 /// Not a name that any verifier knows: nobody else is to rely on these.
 const HEADER: &str = r#"{"alg":"lazaret-twin","typ":"JWT"}"#;

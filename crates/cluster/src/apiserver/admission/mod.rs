@@ -31,7 +31,7 @@ mod storage;
 mod tests;
 
 use super::registry::Writer;
-use super::{Status, defaults, policy};
+use super::{Status, defaults, policy, subresources};
 use crate::cluster::Cluster;
 use crate::doc;
 use crate::object::ObjectKey;
@@ -55,7 +55,7 @@ impl Write<'_> {
 
     /// The same as policies see it.
     fn attempt<'b>(&'b self, object: Option<&'b Value>) -> policy::Attempt<'b> {
-        policy::Attempt { writer: self.writer, key: self.key, object, old: self.old }
+        policy::Attempt { writer: self.writer, key: self.key, object, old: self.old, connects: false }
     }
 
     /// Tells the writer of something that does not keep it from writing.
@@ -75,11 +75,24 @@ impl Write<'_> {
 /// What a plugin refuses because what it would fill in is not there, or because it was said and may not be.
 pub(super) fn mutate(cluster: &mut Cluster, write: Write<'_>, object: &mut Value) -> Result<(), Status> {
     fill(cluster, write, object)?;
+    // A scale is no object by itself: what a policy makes of it is made of the number.
+    if write.writer.subresource == "scale" {
+        return subresources::through_scale(cluster, &write.key.resource, object, |cluster, scale| {
+            let before = scale.clone();
+            policy::mutate(cluster, &write.attempt(Some(&before)), scale).map(|_| ())
+        });
+    }
     let before = object.clone();
-    policy::mutate(cluster, &write.attempt(Some(&before)), object)?;
-    // What a policy put there may lack something itself.
-    if *object != before {
+    if policy::mutate(cluster, &write.attempt(Some(&before)), object)? {
+        // What a policy put there may lack something itself, and who filled in before it fills in once more.
         defaults::apply(&write.key.resource, object);
+        if write.key.is("pods") && write.is_create() {
+            fill(cluster, write, object)?;
+        }
+        if object.namespace() != write.key.namespace.as_str() {
+            let why = "the namespace of the provided object does not match the namespace sent on the request";
+            return Err(Status::bad_request(why));
+        }
     }
     Ok(())
 }
@@ -168,7 +181,22 @@ pub(super) fn validate_status(cluster: &Cluster, write: Write<'_>, object: &Valu
 /// # Errors
 /// What the first policy that refuses says.
 pub(super) fn validate_below(cluster: &Cluster, key: &ObjectKey, made: &Value, writer: &Writer) -> Result<(), Status> {
-    policy::validate(cluster, &policy::Attempt { writer, key, object: Some(made), old: None })
+    let attempt = policy::Attempt { writer, key, object: Some(made), old: None, connects: false };
+    policy::mutate(cluster, &attempt, &mut made.clone())?;
+    policy::validate(cluster, &attempt)
+}
+
+/// Refuses a stream into an object, opened with certain options, that breaks a rule of the cluster.
+///
+/// # Errors
+/// What the first policy that refuses says.
+pub(super) fn validate_connect(
+    cluster: &Cluster,
+    key: &ObjectKey,
+    options: &Value,
+    writer: &Writer,
+) -> Result<(), Status> {
+    policy::validate(cluster, &policy::Attempt { writer, key, object: Some(options), old: None, connects: true })
 }
 
 /// Refuses to let go of what a rule of the cluster keeps.

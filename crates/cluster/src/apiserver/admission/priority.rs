@@ -109,12 +109,36 @@ pub(super) fn run_with(cluster: &Cluster, write: Write<'_>, pod: &mut Value) -> 
         }
         *have = value.clone();
     }
-    for toleration in class.at(&["scheduling", "tolerations"]).items() {
-        if !pod.at(&["spec", "tolerations"]).items().contains(toleration) {
-            pod.make(&["spec", "tolerations"]).array().push(toleration.clone());
-        }
+    let given = class.at(&["scheduling", "tolerations"]).items();
+    if !given.is_empty() {
+        let all: Vec<Value> = pod.at(&["spec", "tolerations"]).items().iter().chain(given).cloned().collect();
+        pod.set(&["spec", "tolerations"], merged(&all));
     }
     Ok(())
+}
+
+/// Tolerations without those that others make needless.
+fn merged(all: &[Value]) -> Vec<Value> {
+    let mut kept: Vec<Value> = Vec::new();
+    for (at, toleration) in all.iter().enumerate() {
+        let later = all.iter().skip(at + 1).any(|other| other != toleration && tolerates_all(other, toleration));
+        if !later && !kept.iter().any(|have| tolerates_all(have, toleration)) {
+            kept.push(toleration.clone());
+        }
+    }
+    kept
+}
+
+/// Whether one toleration tolerates all that another does.
+fn tolerates_all(one: &Value, other: &Value) -> bool {
+    let text = |toleration: &Value, field: &str| toleration.at(&[field]).str_or_empty().to_owned();
+    let seconds = |toleration: &Value| toleration.at(&["tolerationSeconds"]).as_int();
+    let wide = |field: &str| text(one, field).is_empty() || text(one, field) == text(other, field);
+    let long = text(one, "effect") != "NoExecute"
+        || seconds(one).is_none_or(|have| seconds(other).is_some_and(|wanted| have >= wanted));
+    let exists = text(one, "operator") == "Exists";
+    let value = exists || (text(other, "operator") != "Exists" && text(one, "value") == text(other, "value"));
+    one == other || (wide("key") && wide("effect") && long && value)
 }
 
 /// Only a runtime has overhead.

@@ -32,13 +32,17 @@ pub(in crate::apiserver) fn check(
             if unchanged("rules") && unchanged("aggregationRule") {
                 return Ok(());
             }
-            let mut rules = object.at(&["rules"]).items().to_vec();
-            if !object.at(&["aggregationRule"]).is_null() {
+            let about = (key.resource.as_str(), object.name());
+            let aggregates = |role: &Value| !role.at(&["aggregationRule"]).is_null();
+            if (aggregates(object) || old.is_some_and(aggregates))
+                && !may(cluster, user, "escalate", about, &key.namespace)
+                && !missing(cluster, user, &key.namespace, &everything()).is_empty()
+            {
                 // Whoever chooses what a role is made of could choose anything.
-                rules.push(doc!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}));
-                rules.push(doc!({"nonResourceURLs": ["*"], "verbs": ["*"]}));
+                let why = "must have cluster-admin privileges to use the aggregationRule";
+                return Err(Status::forbidden(&key.resource, object.name(), why));
             }
-            (rules, "escalate", (key.resource.as_str(), object.name()))
+            (object.at(&["rules"]).items().to_vec(), "escalate", about)
         }
         rbac::ROLE_BINDINGS | rbac::CLUSTER_ROLE_BINDINGS => {
             let reference = object.at(&["roleRef"]);
@@ -49,7 +53,8 @@ pub(in crate::apiserver) fn check(
                 return Ok(());
             }
             let Some(role) = rbac::role(cluster, reference, &key.namespace) else {
-                return Err(Status::not_found(of, name));
+                // The real server says it of the binding's resource, with the role's name.
+                return Err(Status::not_found(&key.resource, name));
             };
             (role.at(&["rules"]).items().to_vec(), "bind", about)
         }
@@ -58,12 +63,7 @@ pub(in crate::apiserver) fn check(
     if may(cluster, user, verb, about, &key.namespace) {
         return Ok(());
     }
-    let held: Vec<Value> = rbac::grants(cluster, user, &key.namespace)
-        .filter_map(|grant| grant.rules)
-        .flat_map(|rules| rules.items().iter().flat_map(parts))
-        .collect();
-    let wanted = rules.iter().flat_map(parts);
-    let missing: Vec<Value> = wanted.filter(|part| !held.iter().any(|have| covers(have, part))).collect();
+    let missing = missing(cluster, user, &key.namespace, &rules);
     if missing.is_empty() {
         return Ok(());
     }
@@ -78,6 +78,20 @@ pub(in crate::apiserver) fn check(
         lines.join("\n")
     );
     Err(Status::forbidden(&key.resource, object.name(), &why))
+}
+
+/// All that can be given.
+fn everything() -> [Value; 2] {
+    [doc!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}), doc!({"nonResourceURLs": ["*"], "verbs": ["*"]})]
+}
+
+/// What of some rules a user does not hold, one verb of one thing at a time.
+fn missing(cluster: &Cluster, user: &User, namespace: &str, rules: &[Value]) -> Vec<Value> {
+    let held: Vec<Value> = rbac::grants(cluster, user, namespace)
+        .filter_map(|grant| grant.rules)
+        .flat_map(|rules| rules.items().iter().flat_map(parts))
+        .collect();
+    rules.iter().flat_map(parts).filter(|part| !held.iter().any(|have| covers(have, part))).collect()
 }
 
 fn may(cluster: &Cluster, user: &User, verb: &str, about: (&str, &str), namespace: &str) -> bool {

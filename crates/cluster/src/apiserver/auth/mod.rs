@@ -178,8 +178,14 @@ fn completed(wanted: &User) -> User {
     if let Some((namespace, _)) = account.filter(|_| wanted.groups.is_empty()) {
         user.groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
     }
-    let group = if user.name == "system:anonymous" { "system:unauthenticated" } else { "system:authenticated" };
-    if !user.groups.iter().any(|have| have == group) {
+    let has = |user: &User, group: &str| user.groups.iter().any(|have| have == group);
+    let group = match user.name.as_str() {
+        "system:anonymous" => "system:unauthenticated",
+        // Who is said to be nobody that is known stays so.
+        _ if has(&user, "system:unauthenticated") => return user,
+        _ => "system:authenticated",
+    };
+    if !has(&user, group) {
         user.groups.push(group.to_owned());
     }
     user

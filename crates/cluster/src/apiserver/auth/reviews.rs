@@ -7,7 +7,7 @@ use super::rbac::{self, Attributes};
 use crate::apiserver::call::{Answer, User};
 use crate::apiserver::handle::Request;
 use crate::apiserver::status::{Cause, Status};
-use crate::apiserver::token;
+use crate::apiserver::{token, validation};
 use crate::cluster::Cluster;
 use crate::doc;
 use crate::schema::Resource;
@@ -45,7 +45,12 @@ pub(in crate::apiserver) fn review(cluster: &Cluster, request: &Request<'_>) -> 
             refuse(causes)?;
             access(cluster, &subject(&spec), &spec)
         }
-        "SelfSubjectRulesReview" => rules(cluster, request.user, spec.at(&["namespace"]).str_or_empty())?,
+        "SelfSubjectRulesReview" => {
+            let status = rules(cluster, request.user, spec.at(&["namespace"]).str_or_empty())?;
+            // What was asked is not repeated here.
+            answer.set(&["spec"], doc!({}));
+            status
+        }
         "SelfSubjectReview" => {
             answer.set(&["metadata", "creationTimestamp"], time::format(cluster.now()));
             doc!({"userInfo": (info(request.user))})
@@ -85,19 +90,7 @@ fn access_causes(spec: &Value) -> Vec<Cause> {
             let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
             vec![Cause::invalid("spec.resourceAttributes", Value::Null, why)]
         }
-        (false, true) => ["fieldSelector", "labelSelector"]
-            .into_iter()
-            .filter(|field| {
-                let selector = resource.at(&[field]);
-                !selector.is_null()
-                    && ["requirements", "rawSelector"].iter().all(|part| selector.at(&[part]).is_empty())
-            })
-            .map(|field| {
-                let path = format!("spec.resourceAttributes.{field}");
-                let why = format!("when {path} is specified, requirements or rawSelector is required");
-                Cause::required(format!("{path}.requirements"), &why)
-            })
-            .collect(),
+        (false, true) => selector_causes(resource),
         (true, false) => Vec::new(),
     }
 }
@@ -116,11 +109,61 @@ fn quoted(text: &Value) -> String {
     Value::from(text.str_or_empty()).to_json()
 }
 
+/// Selectors say what they select in one of two ways.
+fn selector_causes(resource: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    for field in ["fieldSelector", "labelSelector"] {
+        let (selector, place) = (resource.at(&[field]), format!("spec.resourceAttributes.{field}"));
+        let (raw, requirements) = (selector.at(&["rawSelector"]), selector.at(&["requirements"]).items());
+        if selector.is_null() {
+            continue;
+        }
+        if !raw.is_empty() && !requirements.is_empty() {
+            let why = "may not specified at the same time as requirements";
+            causes.push(Cause::invalid(format!("{place}.rawSelector"), raw, why));
+        }
+        if raw.is_empty() && requirements.is_empty() {
+            let why = format!("when {place} is specified, requirements or rawSelector is required");
+            causes.push(Cause::required(format!("{place}.requirements"), &why));
+        }
+        for (at, requirement) in requirements.iter().enumerate() {
+            let place = format!("{place}.requirements[{at}]");
+            let values = requirement.at(&["values"]);
+            match requirement.at(&["operator"]).str_or_empty() {
+                "In" | "NotIn" if values.is_empty() => {
+                    let why = "must be specified when `operator` is 'In' or 'NotIn'";
+                    causes.push(Cause::required(format!("{place}.values"), why));
+                }
+                "Exists" | "DoesNotExist" if !values.is_empty() => {
+                    let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+                    causes.push(Cause::forbidden(format!("{place}.values"), why));
+                }
+                "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+                other => {
+                    causes.push(Cause::invalid(format!("{place}.operator"), other, "not a valid selector operator"))
+                }
+            }
+            if field == "labelSelector" {
+                let key = requirement.at(&["key"]).str_or_empty();
+                let wrong = validation::label_key(key);
+                causes.extend(wrong.iter().map(|why| Cause::invalid(format!("{place}.key"), key, why)));
+            } else if requirement.at(&["key"]).is_empty() {
+                causes.push(Cause::required(format!("{place}.key"), "must be specified"));
+            }
+        }
+    }
+    causes
+}
+
 fn local_causes(spec: &Value, namespace: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     let asked = spec.at(&["resourceAttributes", "namespace"]);
     if !spec.at(&["resourceAttributes"]).is_null() && asked.str_or_empty() != namespace {
-        causes.push(Cause::invalid("spec.resourceAttributes.namespace", asked, "must match metadata.namespace"));
+        causes.push(Cause::invalid(
+            "spec.resourceAttributes.namespace",
+            asked.str_or_empty(),
+            "must match metadata.namespace",
+        ));
     }
     if !spec.at(&["nonResourceAttributes"]).is_null() {
         let why = "disallowed on this kind of request";

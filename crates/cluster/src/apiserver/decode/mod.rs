@@ -219,6 +219,10 @@ fn route<'a>(
         return Err(Status::no_such_path());
     }
     if on.subresource.is_empty() {
+        // What is only ever made and never kept has no path for one of it.
+        if !["get", "update", "patch", "delete"].iter().any(|verb| resource.allows(verb)) {
+            return Err(Status::no_such_path());
+        }
         return match method {
             "GET" => allowed(Verb::Get, resource.allows("get")),
             "PUT" => allowed(Verb::Update, resource.allows("update")),
@@ -281,8 +285,18 @@ fn impersonated(request: &Request<'_>) -> Result<Option<User>, Status> {
         let groups: Vec<String> = user.groups.iter().map(|group| format!("{group:?}")).collect();
         let groups =
             if groups.is_empty() { "[]string(nil)".to_owned() } else { format!("[]string{{{}}}", groups.join(", ")) };
+        let mut extra: Vec<String> = user
+            .extra
+            .iter()
+            .map(|(key, values)| {
+                let values: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
+                format!("{key:?}:[]string{{{}}}", values.join(", "))
+            })
+            .collect();
+        extra.sort();
+        let extra = if extra.is_empty() { "(nil)".to_owned() } else { format!("{{{}}}", extra.join(", ")) };
         let message = format!(
-            "requested &user.DefaultInfo{{Name:\"\", UID:{:?}, Groups:{groups}, Extra:map[string][]string(nil)}} \
+            "requested &user.DefaultInfo{{Name:\"\", UID:{:?}, Groups:{groups}, Extra:map[string][]string{extra}}} \
              without impersonating a user name",
             user.uid
         );

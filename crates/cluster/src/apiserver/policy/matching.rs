@@ -37,7 +37,8 @@ pub(super) fn subject<'a>(
                 && (resources.is_null() || matches(cluster, attempt, resources).is_some())
         };
         let bindings: Vec<&Value> = cluster.list(bindings, None).map(|(_, binding)| binding).filter(bound).collect();
-        (!bindings.is_empty()).then_some((policy, matched, bindings))
+        let speaks = !bindings.is_empty() || super::params::unknown_kind(cluster, policy).is_some();
+        speaks.then_some((policy, matched, bindings))
     };
     cluster.list(policies, None).filter_map(subject).collect()
 }

@@ -55,11 +55,14 @@ pub(super) struct Attempt<'a> {
     pub(super) object: Option<&'a Value>,
     /// As it is; none if it is new.
     pub(super) old: Option<&'a Value>,
+    /// Whether it is no object, but what a stream is opened with.
+    pub(super) connects: bool,
 }
 
 impl<'a> Attempt<'a> {
     fn operation(&self) -> &'static str {
         match (self.object, self.old) {
+            _ if self.connects => "CONNECT",
             (_, None) => "CREATE",
             (Some(_), Some(_)) => "UPDATE",
             (None, Some(_)) => "DELETE",

@@ -3,7 +3,9 @@
 //! Knows: the names, their types, and a policy's variables, which are expressions themselves.
 //! Does not know: what the names stand for in a request.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use cel::{CompileError, Env, Program, Type};
 
@@ -15,6 +17,69 @@ pub(in crate::apiserver) struct Variables {
     pub(in crate::apiserver) env: Env,
     /// By name, in the order in which the policy has them.
     pub(in crate::apiserver) programs: Vec<(Text, Result<Program, CompileError>)>,
+}
+
+/// What compiling an expression came to.
+type Compilation = Result<Program, CompileError>;
+
+/// A policy whose expressions have been compiled, each when it was first asked.
+pub(super) struct Compiled {
+    spec: Value,
+    pub(super) variables: Variables,
+    for_messages: Env,
+    /// By expression, and whether it makes a message.
+    programs: RefCell<BTreeMap<(bool, Text), Rc<Compilation>>>,
+}
+
+/// So many compiled policies are kept at most.
+const KEPT_MAX: usize = 256;
+
+thread_local! {
+    /// Compiled policies by their uids. What a policy means follows from its spec alone, so whoever remembers it answers
+    /// as who compiles it anew, and forks need not know of each other.
+    static KEPT: RefCell<BTreeMap<String, Rc<Compiled>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+impl Compiled {
+    /// The policy as it is now. `with` gives names besides those that every policy has.
+    pub(super) fn of(policy: &Value, with: fn(Env) -> Env) -> Rc<Self> {
+        let spec = policy.at(&["spec"]);
+        let kept = KEPT.with_borrow(|kept| kept.get(policy.uid()).cloned());
+        if let Some(kept) = kept.filter(|kept| kept.spec == *spec) {
+            return kept;
+        }
+        let base = with(env(policy, Type::Dyn, true));
+        let compiled = Rc::new(Self {
+            spec: spec.clone(),
+            variables: with_variables(policy, &base),
+            for_messages: with_variables(policy, &env(policy, Type::Dyn, false)).env,
+            programs: RefCell::default(),
+        });
+        if !policy.uid().is_empty() {
+            KEPT.with_borrow_mut(|kept| {
+                if kept.len() >= KEPT_MAX {
+                    kept.clear();
+                }
+                kept.insert(policy.uid().to_owned(), compiled.clone());
+            });
+        }
+        compiled
+    }
+
+    /// One of its expressions.
+    pub(super) fn program(&self, expression: &str) -> Rc<Compilation> {
+        self.kept(false, expression, &self.variables.env)
+    }
+
+    /// One of its expressions, as that of a message.
+    pub(super) fn message(&self, expression: &str) -> Rc<Compilation> {
+        self.kept(true, expression, &self.for_messages)
+    }
+
+    fn kept(&self, message: bool, expression: &str, env: &Env) -> Rc<Compilation> {
+        let mut programs = self.programs.borrow_mut();
+        programs.entry((message, Text::from(expression))).or_insert_with(|| Rc::new(env.compile(expression))).clone()
+    }
 }
 
 /// The names that a policy's expressions may use: all but its variables.
@@ -53,7 +118,10 @@ pub(in crate::apiserver) fn with_variables(policy: &Value, env: &Env) -> Variabl
         fields.insert(name.clone(), program.as_ref().map_or(Type::Dyn, |program| program.ty().clone()));
         programs.push((name, program));
     }
-    Variables { env: with(&fields), programs }
+    // What only validates has no name for variables if it has none.
+    let validates = policy.kind() == "ValidatingAdmissionPolicy";
+    let env = if programs.is_empty() && validates { env.clone() } else { with(&fields) };
+    Variables { env, programs }
 }
 
 fn structure(name: &'static str, fields: &[(&'static str, Type)]) -> Type {

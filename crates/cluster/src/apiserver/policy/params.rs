@@ -10,6 +10,17 @@ use crate::object::ObjectKey;
 use crate::schema::split_api_version;
 use crate::value::Value;
 
+/// Why no binding of a policy can have parameters, if their kind is not known.
+pub(super) fn unknown_kind(cluster: &Cluster, policy: &Value) -> Option<String> {
+    let kind = policy.at(&["spec", "paramKind"]);
+    let (group, version) = split_api_version(kind.api_version());
+    if kind.is_null() || cluster.schema.by_kind(group, version, kind.kind()).is_some() {
+        return None;
+    }
+    let (version, kind) = (kind.api_version(), kind.kind());
+    Some(format!("failed to find resource referenced by paramKind: '{version}, Kind={kind}'"))
+}
+
 /// The parameters to use a policy with, one after the other; none of them is also one way to use it.
 ///
 /// # Errors

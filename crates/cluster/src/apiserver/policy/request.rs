@@ -12,9 +12,9 @@ use cel::{Authorizer, Error, Meter};
 use super::matching::{Matched, spoken};
 use super::names::Variables;
 use super::{Attempt, params};
-use crate::apiserver::auth;
 use crate::apiserver::call::User;
 use crate::apiserver::custom::typed::plain;
+use crate::apiserver::{auth, subresources};
 use crate::cluster::Cluster;
 use crate::doc;
 use crate::object::ObjectKey;
@@ -42,6 +42,9 @@ impl<'a> Names<'a> {
         // A policy sees objects in the version in which its rules speak of them.
         let shown = |object: &Value| match object.kind() == matched.kind.kind.as_str() {
             true => plain(&cluster.schema.convert(object, &matched.kind)),
+            false if attempt.writer.subresource == "scale" => {
+                plain(&subresources::scale_in(&cluster.schema, &attempt.key.resource, object))
+            }
             false => plain(object),
         };
         let seen = |object: Option<&Value>| object.map_or(cel::Value::Null, shown);
@@ -142,7 +145,7 @@ fn request(cluster: &Cluster, attempt: &Attempt<'_>, matched: &Matched) -> Value
     }
     let subresource = attempt.writer.subresource.as_str();
     let texts = [
-        ("name", key.name.as_str()),
+        ("name", if attempt.writer.unnamed { "" } else { key.name.as_str() }),
         ("namespace", key.namespace.as_str()),
         ("subResource", subresource),
         ("requestSubResource", subresource),
@@ -153,11 +156,13 @@ fn request(cluster: &Cluster, attempt: &Attempt<'_>, matched: &Matched) -> Value
     let kind = match attempt.operation() {
         "CREATE" => "CreateOptions",
         "UPDATE" => "UpdateOptions",
-        _ => "DeleteOptions",
+        "DELETE" => "DeleteOptions",
+        // A stream is opened with its options alone, and those are the object.
+        _ => return request,
     };
     let mut options = doc!({"kind": (kind), "apiVersion": "meta.k8s.io/v1"});
-    if attempt.writer.dry_run {
-        options.set(&["dryRun"], doc!(["All"]));
+    for (name, value) in attempt.writer.options.entries() {
+        options.set(&[name], value.clone());
     }
     request.set(&["options"], options);
     request

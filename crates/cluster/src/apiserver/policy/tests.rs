@@ -246,6 +246,99 @@ fn a_mutation_that_fails_refuses_the_request_unless_failures_are_ignored() {
 }
 
 #[test]
+fn a_patch_that_cannot_be_made_says_why_and_a_test_that_fails_leaves_the_object_alone() {
+    let cases = [
+        (
+            "[JSONPatch{op: 'remove', path: '/nope/x'}]",
+            Err("remove operation does not apply: doc is missing path: \"/nope/x\": missing value"),
+        ),
+        (
+            "[JSONPatch{op: 'test', path: '/nope/x', value: 1}]",
+            Err("test operation does not apply: is missing path: /nope/x: missing value"),
+        ),
+        (
+            "[JSONPatch{op: 'test', path: '/data/a', value: '2'}, JSONPatch{op: 'add', path: '/data/b', value: '2'}]",
+            Ok(()),
+        ),
+    ];
+    for (expression, want) in cases {
+        let policy = doc!({"reinvocationPolicy": "Never", "mutations": [
+            {"patchType": "JSONPatch", "jsonPatch": {"expression": (expression)}},
+        ]});
+        let mut cluster = cluster(policy, doc!({}));
+        match (make(&mut cluster, "web", doc!({"a": "1"})), want) {
+            (Ok(made), Ok(())) => assert_eq!(*made.at(&["data"]), doc!({"a": "1"}), "{expression}"),
+            (Err(status), Err(why)) => {
+                let said = format!("policy 'p' with binding 'b' denied request: JSON Patch: {why}");
+                assert_eq!(status.message, said, "{expression}");
+            }
+            (made, _) => panic!("{expression}: {made:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_policy_that_wishes_it_is_asked_again_when_others_have_changed_the_object() {
+    for (again, want) in [("Never", "before"), ("IfNeeded", "after")] {
+        let label = |name: &str, other: &str| {
+            let seen =
+                format!("has(object.metadata.labels) && '{other}' in object.metadata.labels ? 'after' : 'before'");
+            let expression = format!("Object{{metadata: Object.metadata{{labels: {{'{name}': {seen}}}}}}}");
+            doc!([{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": (expression)}}])
+        };
+        let first = doc!({"reinvocationPolicy": (again), "mutations": (label("first", "second"))});
+        let mut cluster = cluster(first, doc!({}));
+        for (resource, name) in [(super::MUTATING, "p"), (super::MUTATING_BINDINGS, "b")] {
+            let key = ObjectKey::new(resource, "", name);
+            let mut other = cluster.get(&key).unwrap().clone();
+            other.set(&["metadata"], doc!({"name": "q"}));
+            if name == "p" {
+                other.set(&["spec", "mutations"], label("second", "first"));
+            } else {
+                other.set(&["spec", "policyName"], "q");
+            }
+            registry::create(&mut cluster, resource, other, &admin()).unwrap();
+        }
+        let made = make(&mut cluster, "web", doc!({})).unwrap();
+        assert_eq!((made.label("first"), made.label("second")), (Some(want), Some("after")), "{again}");
+    }
+}
+
+#[test]
+fn what_is_applied_has_only_fields_that_there_are() {
+    let policy = doc!({"reinvocationPolicy": "Never", "mutations": [
+        {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": "Object{spec: Object.spec{nope: 1}}"}},
+    ]});
+    let mut cluster = cluster(policy, doc!({}));
+    let message = make(&mut cluster, "web", doc!({})).unwrap_err().message;
+    let why =
+        "error applying patch: failed to convert patch object to typed object: .spec: field not declared in schema";
+    assert_eq!(message, format!("policy 'p' with binding 'b' denied request: {why}"));
+}
+
+#[test]
+fn a_kind_of_parameters_that_nobody_knows_is_said_once_and_not_of_a_binding() {
+    let policy = doc!({
+        "paramKind": {"apiVersion": "nope.example.com/v1", "kind": "Nope"},
+        "validations": [{"expression": "true"}],
+    });
+    let mut cluster = cluster(policy, doc!({"validationActions": ["Deny"]}));
+    let message = make(&mut cluster, "web", doc!({})).unwrap_err().message;
+    let why =
+        "failed to configure policy: failed to find resource referenced by paramKind: 'nope.example.com/v1, Kind=Nope'";
+    assert!(message.ends_with(&format!("ValidatingAdmissionPolicy 'p' denied request: {why}")), "{message}");
+}
+
+#[test]
+fn a_name_that_is_still_to_be_made_is_known_when_the_object_is_judged() {
+    let policy = doc!({"validations": [{"expression": "request.name.startsWith('web-')"}]});
+    let mut cluster = cluster(policy, doc!({"validationActions": ["Deny"]}));
+    let mut object = config_map("", doc!({}));
+    object.set(&["metadata"], doc!({"generateName": "web-", "namespace": "shop"}));
+    registry::create(&mut cluster, CONFIG_MAPS, object, &writer()).unwrap();
+}
+
+#[test]
 fn policies_do_not_rule_over_policies() {
     let policy = doc!({
         "matchConstraints": {"resourceRules": [{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}]},
@@ -274,7 +367,7 @@ fn what_types_have_against_a_policy_is_told_in_its_status() {
     let undefined = |kind: &str, expression: &str, column: usize, field: &str| {
         let dots = ".".repeat(column - 1);
         format!(
-            "apps/v1, Kind={kind}: ERROR: <input>:1:{column}: undefined field '{field}'\n | {expression}\n | {dots}^"
+            "apps/v1, Kind={kind}: ERROR: <input>:1:{column}: undefined field '{field}'\n | {expression}\n | {dots}^\n"
         )
     };
     let both = ["Deployment", "StatefulSet"].map(|kind| undefined(kind, "object.replicas > 1", 7, "replicas"));

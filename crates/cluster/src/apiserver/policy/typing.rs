@@ -32,7 +32,7 @@ pub(crate) fn warnings(cluster: &Cluster, policy: &Value) -> Vec<(String, String
                 .filter_map(|(kind, object)| {
                     let env = names::env_of(policy, object.clone(), params.clone(), true);
                     let error = names::with_variables(policy, &env).env.compile(expression).err()?;
-                    Some(format!("{kind}: {error}"))
+                    Some(format!("{}/{}, Kind={}: {error}\n", kind.group, kind.version, kind.kind))
                 })
                 .collect();
             if !odd.is_empty() {
@@ -57,7 +57,7 @@ fn kinds(schema: &Schema, policy: &Value) -> Vec<(GroupVersionKind, Type)> {
                 for plural in words("resources").into_iter().filter(|plural| !plural.contains(['*', '/'])) {
                     if let Some(resource) = schema.resource(group, version, plural) {
                         let kind = resource.gvk();
-                        kinds.insert(kind.to_string(), kind);
+                        kinds.insert(format!("{}/{}, Kind={}", kind.group, kind.version, kind.kind), kind);
                     }
                 }
             }

@@ -3,10 +3,10 @@
 //! Knows: in which order a policy's expressions are asked, what a failure of one means, what the refusal says.
 //! Does not know: which policies a request is subject to.
 
-use cel::{Env, Error, Meter, PER_CALL};
+use cel::{CompileError, Error, Meter, PER_CALL, Program};
 
 use super::matching::{self, Matched};
-use super::names::{self, Variables};
+use super::names::Compiled;
 use super::request::Names;
 use super::{Attempt, BUDGET, CONDITIONS_BUDGET, VALIDATING, VALIDATING_BINDINGS, params};
 use crate::apiserver::status::Status;
@@ -24,6 +24,16 @@ const MESSAGE_MAX: usize = 5 * 1024;
 pub(in crate::apiserver) fn validate(cluster: &Cluster, attempt: &Attempt<'_>) -> Result<(), Status> {
     let mut refusal: Option<Status> = None;
     for (policy, matched, bindings) in matching::subject(cluster, attempt, VALIDATING, VALIDATING_BINDINGS) {
+        if let Some(why) = params::unknown_kind(cluster, policy) {
+            if fails(policy) {
+                let why = format!(
+                    "ValidatingAdmissionPolicy '{}' denied request: failed to configure policy: {why}",
+                    policy.name()
+                );
+                refusal.get_or_insert_with(|| refused(attempt, &why, ""));
+            }
+            continue;
+        }
         for binding in bindings {
             let prefix = format!("ValidatingAdmissionPolicy '{}' with binding '{}'", policy.name(), binding.name());
             let mut refuse = |why: &str, reason: &str| {
@@ -63,7 +73,10 @@ pub(in crate::apiserver) fn validate(cluster: &Cluster, attempt: &Attempt<'_>) -
 }
 
 fn refused(attempt: &Attempt<'_>, message: &str, reason: &str) -> Status {
-    let mut status = Status::forbidden(&attempt.key.resource, &attempt.key.name, message);
+    // A call about a collection names none of its objects.
+    let unnamed = attempt.writer.unnamed && attempt.object.is_none();
+    let name = if unnamed { "Unknown" } else { attempt.key.name.as_str() };
+    let mut status = Status::forbidden(&attempt.key.resource, name, message);
     (status.code, status.reason) = match reason {
         "Forbidden" => (403, "Forbidden"),
         "Unauthorized" => (401, "Unauthorized"),
@@ -90,10 +103,9 @@ struct Verdict {
 impl Verdict {
     fn of(cluster: &Cluster, attempt: &Attempt<'_>, policy: &Value, matched: &Matched, param: Option<&Value>) -> Self {
         let mut verdict = Self::default();
-        let base = names::env(policy, cel::Type::Dyn, true);
-        let variables = names::with_variables(policy, &base);
-        let names = Names::of(cluster, attempt, matched, attempt.object, param).with(&variables);
-        match conditions_hold(policy, &variables.env, &names) {
+        let compiled = Compiled::of(policy, |env| env);
+        let names = Names::of(cluster, attempt, matched, attempt.object, param).with(&compiled.variables);
+        match conditions_hold(policy, &compiled, &names) {
             Ok(true) => {}
             Ok(false) => return verdict,
             Err(why) => {
@@ -105,10 +117,10 @@ impl Verdict {
         }
         let mut budget = Budget(Some(BUDGET));
         for validation in policy.at(&["spec", "validations"]).items() {
-            match budget.run(&variables.env, &names, validation.at(&["expression"]).str_or_empty()) {
+            match budget.run(&compiled, &names, validation.at(&["expression"]).str_or_empty()) {
                 Ok(cel::Value::Bool(true)) => {}
                 Ok(_) => {
-                    let message = message(policy, validation, &mut budget, &variables, &names);
+                    let message = message(validation, &mut budget, &compiled, &names);
                     verdict.denials.push((message, validation.at(&["reason"]).str_or_empty().to_owned()));
                 }
                 Err(why) if fails(policy) => verdict.denials.push((why, String::new())),
@@ -118,7 +130,7 @@ impl Verdict {
         let mut budget = Budget(Some(BUDGET));
         for annotation in policy.at(&["spec", "auditAnnotations"]).items() {
             let expression = annotation.at(&["valueExpression"]).str_or_empty();
-            match budget.run(&variables.env, &names, expression) {
+            match budget.run(&compiled, &names, expression) {
                 Ok(cel::Value::String(_) | cel::Value::Null) => {}
                 Ok(other) if fails(policy) => verdict.faults.push(format!(
                     "valueExpression '{expression}' resulted in unsupported return type: {}. Return type must be either \
@@ -141,12 +153,25 @@ impl Budget {
     ///
     /// # Errors
     /// Why it comes to nothing, as the real server says it.
-    pub(super) fn run(&mut self, env: &Env, names: &Names<'_>, expression: &str) -> Result<cel::Value, String> {
+    pub(super) fn run(
+        &mut self,
+        compiled: &Compiled,
+        names: &Names<'_>,
+        expression: &str,
+    ) -> Result<cel::Value, String> {
+        self.run_program(&compiled.program(expression), names, expression)
+    }
+
+    fn run_program(
+        &mut self,
+        program: &Result<Program, CompileError>,
+        names: &Names<'_>,
+        expression: &str,
+    ) -> Result<cel::Value, String> {
         const SPENT: &str =
             "validation failed due to running out of cost budget, no further validation rules will be run";
         let Some(left) = self.0 else { return Err(SPENT.to_owned()) };
-        let program =
-            env.compile(expression).map_err(|error| format!("compilation error: compilation failed: {error}"))?;
+        let program = program.as_ref().map_err(|error| format!("compilation error: compilation failed: {error}"))?;
         let mut meter = Meter::new(PER_CALL);
         let value = program.eval(names, &mut meter);
         self.0 = left.checked_sub(meter.spent());
@@ -165,10 +190,10 @@ impl Budget {
 ///
 /// # Errors
 /// What went wrong, if that refuses the request.
-pub(super) fn conditions_hold(policy: &Value, env: &Env, names: &Names<'_>) -> Result<bool, String> {
+pub(super) fn conditions_hold(policy: &Value, compiled: &Compiled, names: &Names<'_>) -> Result<bool, String> {
     let (mut budget, mut wrong) = (Budget(Some(CONDITIONS_BUDGET)), Vec::new());
     for condition in policy.at(&["spec", "matchConditions"]).items() {
-        match budget.run(env, names, condition.at(&["expression"]).str_or_empty()) {
+        match budget.run(compiled, names, condition.at(&["expression"]).str_or_empty()) {
             Ok(cel::Value::Bool(false)) => return Ok(false),
             Ok(_) => {}
             Err(why) => wrong.push(why),
@@ -183,19 +208,13 @@ pub(super) fn conditions_hold(policy: &Value, env: &Env, names: &Names<'_>) -> R
 }
 
 /// What a validation that failed says: what its expression makes, what it has, or itself.
-fn message(
-    policy: &Value,
-    validation: &Value,
-    budget: &mut Budget,
-    variables: &Variables,
-    names: &Names<'_>,
-) -> String {
+fn message(validation: &Value, budget: &mut Budget, compiled: &Compiled, names: &Names<'_>) -> String {
     let expression = validation.at(&["messageExpression"]).str_or_empty();
     if !expression.is_empty() {
         // A message may not depend on who may do what.
-        let plain = names::with_variables(policy, &names::env(policy, cel::Type::Dyn, false));
-        let env = if plain.env.compile(expression).is_ok() { &variables.env } else { &plain.env };
-        if let Ok(cel::Value::String(text)) = budget.run(env, names, expression) {
+        let plain = compiled.message(expression);
+        let program = if plain.is_ok() { compiled.program(expression) } else { plain };
+        if let Ok(cel::Value::String(text)) = budget.run_program(&program, names, expression) {
             let text = text.trim();
             if !text.is_empty() && text.len() <= MESSAGE_MAX && !text.contains('\n') {
                 return text.to_owned();

@@ -45,6 +45,10 @@ pub struct Writer {
     pub applied: bool,
     /// Whether everything happens but the writing.
     pub dry_run: bool,
+    /// Whether the call names no object: it is about a collection, or the name is still to be made.
+    pub unnamed: bool,
+    /// The options of the call, as policies see them: `fieldManager` and the like.
+    pub options: Value,
     /// What the writer is told of though it is not refused.
     pub heard: Heard,
 }
@@ -70,6 +74,8 @@ impl Writer {
             subresource: Text::default(),
             applied: false,
             dry_run: false,
+            unnamed: false,
+            options: Value::Null,
             heard: Heard::default(),
         }
     }
@@ -102,6 +108,7 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     let strategy = Strategy::of(resource, known.as_deref());
     let group = split(resource).1;
     let unnamed = ObjectKey::new(resource, object.namespace(), asked_name(&object));
+    let nameless = object.name().is_empty();
     in_living_namespace(cluster, &unnamed)?;
     name(cluster, resource, &mut object);
     let key = key_of(resource, &object);
@@ -132,7 +139,8 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     }
     own(cluster, resource, Part::Main, writer, None, &mut object);
     // Names are made when all that changes an object has seen it.
-    admission::mutate(cluster, admission::Write { key: &unnamed, old: None, writer }, &mut object)?;
+    let before = Writer { unnamed: nameless, ..writer.clone() };
+    admission::mutate(cluster, admission::Write { key: &unnamed, old: None, writer: &before }, &mut object)?;
     let write = admission::Write { key: &key, old: None, writer };
     defaults::prepare_create(resource, &mut object);
     if resource == "pods" {

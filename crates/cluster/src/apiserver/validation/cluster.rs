@@ -386,14 +386,3 @@ pub(super) fn node_update(root: &At<'_>, old: &Value, faults: &mut Faults) {
         faults.forbidden(&provider, "node updates may not change providerID except from \"\" to valid");
     }
 }
-
-/// A Namespace: its Pod Security levels.
-pub(super) fn namespace(root: &At<'_>, faults: &mut Faults) {
-    let labels = root.down(&["metadata", "labels"]);
-    for mode in ["enforce", "audit", "warn"] {
-        let level = labels.key(&format!("pod-security.kubernetes.io/{mode}"));
-        if !level.is_absent() && !matches!(level.text(), "privileged" | "baseline" | "restricted") {
-            faults.invalid(&level, "must be one of privileged, baseline, restricted");
-        }
-    }
-}

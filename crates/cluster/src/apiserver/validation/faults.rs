@@ -109,6 +109,11 @@ impl Faults {
         self.causes.push(at.cause("FieldValueInvalid", format!("Invalid value: {why}")));
     }
 
+    /// What stands here cannot be used, for a reason that is not in how it is written.
+    pub(super) fn internal(&mut self, at: &At<'_>, why: &str) {
+        self.causes.push(at.cause("InternalError", format!("Internal error: {why}")));
+    }
+
     /// Something has to stand here.
     pub(super) fn required(&mut self, at: &At<'_>, why: &str) {
         let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };

@@ -54,6 +54,11 @@ use super::status::Cause;
 use crate::object::ObjectKey;
 use crate::value::Value;
 
+/// What is wrong with the key of a label.
+pub(super) fn label_key(key: &str) -> Vec<String> {
+    names::qualified(key)
+}
+
 /// What is wrong with a new object.
 pub(super) fn create(key: &ObjectKey, object: &Value) -> Vec<Cause> {
     let mut faults = Faults::default();
@@ -181,7 +186,6 @@ fn kind(resource: &str, root: &At<'_>, faults: &mut Faults) {
         "validatingadmissionpolicybindings.admissionregistration.k8s.io" => policy::binding(root, true, faults),
         "mutatingadmissionpolicies.admissionregistration.k8s.io" => policy::mutating(root, faults),
         "mutatingadmissionpolicybindings.admissionregistration.k8s.io" => policy::binding(root, false, faults),
-        "namespaces" => cluster::namespace(root, faults),
         "events" => attachments::event(root, faults),
         "controllerrevisions.apps" => attachments::revision(root, faults),
         "podtemplates" => attachments::template(root, faults),

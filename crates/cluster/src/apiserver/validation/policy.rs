@@ -64,6 +64,15 @@ pub(super) fn mutating(root: &At<'_>, faults: &mut Faults) {
     let spec = root.field("spec");
     let env = policy::with_types(policy::env(root.value, Type::Dyn, true));
     head(&spec, &env, faults);
+    // What goes away is not changed.
+    for rule in spec.field("matchConstraints").field("resourceRules").items() {
+        let operations = rule.field("operations");
+        if operations.items().any(|operation| operation.text() == "DELETE") {
+            let place = spec.field("matchConstraints").field("resourceRules");
+            faults
+                .unsupported(&place.named("operations", &Value::from("DELETE")), &["*", "CONNECT", "CREATE", "UPDATE"]);
+        }
+    }
     let variables = variables(root, &env, faults);
     let mutations = spec.field("mutations");
     if mutations.value.is_empty() {
@@ -118,8 +127,15 @@ fn head(spec: &At<'_>, env: &Env, faults: &mut Faults) {
     }
     let kind = spec.field("paramKind");
     if !kind.is_absent() {
-        faults.some_text(&kind.field("apiVersion"));
-        faults.some_text(&kind.field("kind"));
+        let (version, name) = (kind.field("apiVersion"), kind.field("kind"));
+        if faults.some_text(&version) && version.text().matches('/').count() > 1 {
+            faults.invalid(&version, &format!("unexpected GroupVersion string: {}", version.text()));
+        }
+        if faults.some_text(&name) {
+            let why = names::label_1035(&name.text().to_lowercase());
+            let mixed = |why: &String| format!("may have mixed case, but should otherwise match: {why}");
+            faults.all(&name, why.iter().map(mixed).collect());
+        }
     }
     let constraints = spec.field("matchConstraints");
     if constraints.is_absent() {
@@ -202,6 +218,7 @@ fn is_identifier(text: &str) -> bool {
 /// An expression that can be compiled, and is of one of these types.
 fn compiles(at: &At<'_>, env: &Env, types: &[Type], faults: &mut Faults) {
     match env.compile(at.text()) {
+        Err(error) if error.constant().is_some() => faults.internal(at, error.constant().unwrap_or_default()),
         Err(error) => faults.invalid(at, &format!("compilation failed: {error}")),
         Ok(program) if types.iter().any(|ty| ty.is(program.ty())) => {}
         Ok(program) => {
@@ -230,13 +247,12 @@ fn validation(validation: &At<'_>, env: &Env, for_messages: &Env, faults: &mut F
     } else if !made.text().is_empty() {
         compiles(&made, for_messages, &[Type::String], faults);
     }
+    // That an expression of several lines wants a message is in the real code too, but never comes true there.
     let lines = |text: &str| text.trim().contains(['\n', '\r']);
     if !message.text().is_empty() && message.text().trim().is_empty() {
         faults.invalid(&message, "message must be non-empty if specified");
     } else if lines(message.text()) {
         faults.invalid(&message, "must not contain line breaks");
-    } else if lines(expression.text()) && message.text().is_empty() {
-        faults.required(&message, "message must be specified if expression contains line breaks");
     }
     faults.one_of(&validation.field("reason"), REASONS);
 }
