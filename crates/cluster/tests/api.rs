@@ -410,12 +410,7 @@ fn a_patch_that_cannot_be_read_is_refused_in_the_words_of_its_kind() {
             "a: b: c",
             "error decoding YAML: error converting YAML to JSON: yaml: mapping values are not allowed in this context",
         ),
-        (
-            apply,
-            "?fieldManager=m",
-            "",
-            "invalid object type: /, Kind=",
-        ),
+        (apply, "?fieldManager=m", "", "invalid object type: /, Kind="),
     ];
     for (kind, query, body, want) in cases {
         let (code, answer) = api.send("PATCH", &format!("{MAPS}/a{query}"), kind, body.as_bytes());
