@@ -5,6 +5,7 @@
 //!
 //! A `Cluster` is a value: cloning it is a fork, costs O(1), and neither side sees what happens on the other.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -70,6 +71,9 @@ pub struct Settings {
     pub job_pod_run: Duration,
     /// From its start until a container crashes that is told to.
     pub crash_after: Duration,
+    /// What was learned of the load on services, by `namespace/name`: what a Service's own annotations about its load say, under
+    /// the same names, where it has none.
+    pub traffic: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Default for Settings {
@@ -81,6 +85,7 @@ impl Default for Settings {
             pod_init: Duration::from_millis(300),
             job_pod_run: Duration::from_secs(2),
             crash_after: Duration::from_secs(1),
+            traffic: BTreeMap::new(),
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Knows: the annotations `traffic.lazaret.dev/…` on Services, and what hour of the week it is.
 //! Does not know: how requests fare (`load`), or what follows from it.
 
+use std::borrow::Cow;
+
 use load::{Arrivals, Calls, Clients, Profile, Server, Traffic, WEEK_HOURS};
 use twin::Time;
 
@@ -44,8 +46,11 @@ pub fn around(cluster: &Cluster, services: impl IntoIterator<Item = String>) -> 
     let mut traffic = Traffic::default();
     while let Some(service) = open.pop() {
         let Some((namespace, plain)) = service.split_once('/') else { continue };
-        let Some(object) = cluster.get(&ObjectKey::new(SERVICES, namespace, plain)) else { continue };
-        let Some(profile) = profile(namespace, object).filter(|_| !traffic.services.contains_key(&service)) else {
+        let key = ObjectKey::new(SERVICES, namespace, plain);
+        let Some(object) = cluster.get(&key) else { continue };
+        let Some(profile) =
+            profile(namespace, &told(cluster, &key, object)).filter(|_| !traffic.services.contains_key(&service))
+        else {
             continue;
         };
         open.extend(profile.calls.iter().map(|calls| calls.service.clone()));
@@ -70,14 +75,33 @@ pub fn ready_in(slice: &Value) -> u64 {
     slice.at(&["endpoints"]).items().iter().filter(ready).map(count).sum()
 }
 
-/// What one ready pod of a Service serves, in requests per second, if it says so.
+/// What one ready pod of a Service serves, in requests per second, if it says so: at least and at most.
 #[must_use]
-pub fn capacity(service: &Value) -> Option<f64> {
-    number(service, "capacity-per-pod")
+pub fn capacity(service: &Value) -> Option<(f64, f64)> {
+    let text = service.annotation(&format!("{PREFIX}capacity-per-pod"))?;
+    let (least, most) = text.split_once("..").unwrap_or((text, text));
+    parsed(least).zip(parsed(most)).filter(|(least, most)| least <= most)
+}
+
+/// A Service with what was learned of its load where it says nothing itself.
+#[must_use]
+pub fn told<'a>(cluster: &Cluster, key: &ObjectKey, service: &'a Value) -> Cow<'a, Value> {
+    let Some(learned) = cluster.settings.traffic.get(&name(key)) else { return Cow::Borrowed(service) };
+    let mut told = service.clone();
+    for (what, text) in learned {
+        let note = format!("{PREFIX}{what}");
+        if told.annotation(&note).is_none() {
+            told.set(&["metadata", "annotations", &note], text.as_str());
+        }
+    }
+    Cow::Owned(told)
 }
 
 fn number(service: &Value, what: &str) -> Option<f64> {
-    let text = service.annotation(&format!("{PREFIX}{what}"))?;
+    parsed(service.annotation(&format!("{PREFIX}{what}"))?)
+}
+
+fn parsed(text: &str) -> Option<f64> {
     text.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0)
 }
 
@@ -93,20 +117,23 @@ pub(crate) fn called(namespace: &str, service: &Value) -> impl Iterator<Item = S
 /// |---|---|
 /// | `requests-per-second` | what comes from outside |
 /// | `requests-by-hour` | the same as 168 numbers, Monday 00:00 UTC first |
-/// | `capacity-per-pod` | what one ready pod serves, in requests per second |
+/// | `capacity-per-pod` | what one ready pod serves, in requests per second; `80..120` where it is not known well |
 /// | `request-seconds` | what one request takes that need not wait |
 /// | `waiting-max` | requests that one pod lets wait before it turns others away |
 /// | `warm-up-seconds` | for how long a new pod is slower |
+/// | `cold-share` | what share of its capacity it begins with (0.5) |
+/// | `connections-max`, `connection-cost` | connections that one pod keeps; what a new one costs it, in requests' worth of work |
 /// | `timeout-seconds`, `retries`, `retry-pause-seconds` | how its clients behave |
 /// | `cpu-per-request` | what one request takes of a CPU, as `5m`: what autoscalers on CPU go by |
-/// | `calls` | what it asks of others for one request: `stock=1, payments/ledger=0.2` |
+/// | `calls` | what it asks of others for one request: `stock=1, payments/ledger=0.2`; `db=0.1..1@cache*20` calls `db` once a
+/// request while the caches of `cache` (its own without `@`) are empty, and holds 20 connections to it from each pod |
 #[must_use]
 pub fn profile(namespace: &str, service: &Value) -> Option<Profile> {
     let said = |what: &str| service.annotation(&format!("{PREFIX}{what}"));
     let number = |what: &str| number(service, what);
     let arrivals = said("requests-by-hour").and_then(hours).map(Arrivals::Weekly);
     let arrivals = arrivals.or_else(|| number("requests-per-second").map(Arrivals::Steady));
-    let rate = number("capacity-per-pod");
+    let rate = capacity(service);
     if arrivals.is_none() && rate.is_none() {
         return None;
     }
@@ -114,11 +141,14 @@ pub fn profile(namespace: &str, service: &Value) -> Option<Profile> {
     Some(Profile {
         arrivals: arrivals.unwrap_or_default(),
         server: Server {
-            rate: rate.unwrap_or(UNLIMITED),
+            rate: rate.map_or(UNLIMITED, |(least, most)| f64::midpoint(least, most)),
+            doubt: rate.map_or(0.0, |(least, most)| (most - least) / 2.0),
             seconds: number("request-seconds").unwrap_or(server.seconds),
             waiting_max: number("waiting-max").unwrap_or(server.waiting_max),
             warm_up: number("warm-up-seconds").unwrap_or(server.warm_up),
-            cold: server.cold,
+            cold: number("cold-share").map_or(server.cold, |share| share.min(1.0)),
+            connections_max: number("connections-max").unwrap_or(server.connections_max),
+            connection_cost: number("connection-cost").unwrap_or(server.connection_cost),
         },
         clients: Clients {
             timeout: number("timeout-seconds").unwrap_or(clients.timeout),
@@ -138,15 +168,24 @@ fn hours(text: &str) -> Option<Box<[f64; WEEK_HOURS]>> {
 }
 
 fn calls(namespace: &str, text: &str) -> Vec<Calls> {
-    text.split(',')
-        .filter_map(|call| {
-            let (service, each) = call.split_once('=').unwrap_or((call, "1"));
-            let service = service.trim();
-            let service = if service.contains('/') { service.to_owned() } else { format!("{namespace}/{service}") };
-            let each = each.trim().parse::<f64>().ok().filter(|each| (0.0..=1000.0).contains(each))?;
-            Some(Calls { service, each })
-        })
-        .collect()
+    text.split(',').filter_map(|call| one_call(namespace, call)).collect()
+}
+
+/// `NAME=EACH..COLD@CACHE*CONNECTIONS`, of which all but the name may be left out.
+fn one_call(namespace: &str, text: &str) -> Option<Calls> {
+    let qualified = |name: &str| {
+        let name = name.trim();
+        if name.contains('/') { name.to_owned() } else { format!("{namespace}/{name}") }
+    };
+    let within = |text: &str, most: f64| text.trim().parse::<f64>().ok().filter(|number| (0.0..=most).contains(number));
+    let (service, how) = text.split_once('=').unwrap_or((text, "1"));
+    let (how, connections) = how.split_once('*').map_or((how, None), |(how, count)| (how, Some(count)));
+    let (how, cache) = how.split_once('@').map_or((how, None), |(how, cache)| (how, Some(qualified(cache))));
+    let (each, cold) = how.split_once("..").map_or((how, None), |(each, cold)| (each, Some(cold)));
+    let each = within(each, 1000.0)?;
+    let cold = cold.map_or(Some(each), |cold| within(cold, 1000.0))?;
+    let connections = connections.map_or(Some(0.0), |count| within(count, 1e6))?;
+    Some(Calls { service: qualified(service), each, cold, cache, connections })
 }
 
 #[cfg(test)]
@@ -159,13 +198,30 @@ mod tests {
         let service = doc!({"metadata": {"annotations": {
             "traffic.lazaret.dev/requests-per-second": "900", "traffic.lazaret.dev/capacity-per-pod": "100",
             "traffic.lazaret.dev/timeout-seconds": "2", "traffic.lazaret.dev/retries": "3",
-            "traffic.lazaret.dev/calls": "stock, payments/ledger=0.2, broken=x",
+            "traffic.lazaret.dev/calls": "stock, payments/ledger=0.2, broken=x, db=0.1..1@cache*20",
         }}});
         let profile = profile("shop", &service).unwrap();
         assert_eq!((profile.arrivals, profile.server.rate), (Arrivals::Steady(900.0), 100.0));
         assert_eq!((profile.clients.timeout, profile.clients.retries), (2.0, 3));
         let calls: Vec<_> = profile.calls.iter().map(|calls| (calls.service.as_str(), calls.each)).collect();
-        assert_eq!(calls, [("shop/stock", 1.0), ("payments/ledger", 0.2)]);
+        assert_eq!(calls, [("shop/stock", 1.0), ("payments/ledger", 0.2), ("shop/db", 0.1)]);
+        let db = &profile.calls[2];
+        assert_eq!((db.cold, db.cache.as_deref(), db.connections), (1.0, Some("shop/cache"), 20.0));
+    }
+
+    #[test]
+    fn what_was_learned_counts_where_nothing_is_said() {
+        let mut cluster = crate::testing::cluster(&[]);
+        let learned = [("requests-per-second", "50"), ("capacity-per-pod", "80..120")];
+        let learned = learned.map(|(what, text)| (what.to_owned(), text.to_owned()));
+        let mut settings = crate::Settings::default();
+        settings.traffic.insert("shop/web".to_owned(), learned.into());
+        cluster.settings = settings.into();
+        let service = doc!({"metadata": {"annotations": {"traffic.lazaret.dev/requests-per-second": "7"}}});
+        let told = told(&cluster, &ObjectKey::new(SERVICES, "shop", "web"), &service);
+        let profile = profile("shop", &told).unwrap();
+        assert_eq!(profile.arrivals, Arrivals::Steady(7.0));
+        assert_eq!((profile.server.rate, profile.server.doubt), (100.0, 20.0));
     }
 
     #[test]

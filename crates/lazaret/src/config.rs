@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
-use target_kubernetes::sync;
+use target_kubernetes::{sync, telemetry};
 
 use crate::rules::Site;
 
@@ -51,6 +52,68 @@ pub(crate) struct Target {
     /// How long production's API server lets a request take, in seconds: its `--request-timeout`. What was sent and not
     /// answered may happen until then.
     pub request_timeout_seconds: u64,
+    /// Where the load on its services is learned; nowhere if not said.
+    pub prometheus: Option<Prometheus>,
+}
+
+/// A server that answers as Prometheus does.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Prometheus {
+    /// Such as `http://prometheus.monitoring:9090`.
+    pub url: String,
+    /// A file with the bearer token that it wants.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+    /// How often it is asked, in seconds.
+    #[serde(default = "five_minutes")]
+    pub every_seconds: u64,
+    /// The CPU of pods in cores, by `namespace` and `pod`; cAdvisor's if not said.
+    #[serde(default)]
+    pub cpu: Option<String>,
+    /// Questions that come before the usual ones.
+    #[serde(default)]
+    pub query: Vec<Query>,
+}
+
+/// How one instrumentation counts requests to services.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Query {
+    /// What it is called, for logs.
+    pub name: String,
+    /// Requests per second, one series a service.
+    pub requests: String,
+    /// Seconds that a request takes, one series a service.
+    #[serde(default)]
+    pub seconds: String,
+    /// Labels that may hold the namespace.
+    pub namespace: Vec<String>,
+    /// Labels that may hold the service's name.
+    pub service: Vec<String>,
+}
+
+fn five_minutes() -> u64 {
+    300
+}
+
+impl Prometheus {
+    /// What is to be asked, and where.
+    ///
+    /// # Errors
+    /// If the token cannot be read.
+    pub(crate) fn options(&self) -> std::io::Result<telemetry::Options> {
+        let mut options = telemetry::Options::new(&self.url);
+        let token = self.token_file.as_ref().map(fs::read_to_string).transpose()?;
+        options.token = token.map(|token| token.trim().to_owned());
+        options.every = Duration::from_secs(self.every_seconds.max(1));
+        options.cpu = self.cpu.clone().unwrap_or(options.cpu);
+        let own = self.query.iter().cloned().map(|Query { name, requests, seconds, namespace, service }| {
+            telemetry::Question { name, requests, seconds, namespace, service }
+        });
+        options.questions.splice(0..0, own);
+        Ok(options)
+    }
 }
 
 /// Whether verdicts count.
@@ -140,6 +203,7 @@ impl Default for Target {
             mode: Mode::Enforce,
             stale_after_seconds: 180,
             request_timeout_seconds: 60,
+            prometheus: None,
         }
     }
 }

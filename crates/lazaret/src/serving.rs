@@ -21,6 +21,7 @@ use target_kubernetes::message::Body;
 use target_kubernetes::refuse;
 use target_kubernetes::sync::{self, Sync};
 use target_kubernetes::target::{Access, Kubernetes, session};
+use target_kubernetes::telemetry::Telemetry;
 use target_kubernetes::tls::Authority;
 
 use crate::agents::{Agents, TokenError};
@@ -118,8 +119,12 @@ pub(crate) async fn start(config: &Config) -> Result<Serving, Failure> {
     };
     let sync = Sync::start(upstream, mask.clone(), wall_clock(), options);
 
+    let mut target = Kubernetes::new(name, sync.clone(), mask).lingering(linger(config));
+    if let Some(prometheus) = &config.target.prometheus {
+        target = target.measured(Telemetry::start(prometheus.options()?, sync)?);
+    }
     let gate = Gate::new(Parts {
-        target: Kubernetes::new(name, sync, mask).lingering(linger(config)),
+        target,
         policies: config.policies()?,
         journal,
         vault,

@@ -1,12 +1,14 @@
 //! The flow of requests through services, step by step.
 //!
-//! Knows: what waits where, what is asked again when, what becomes of work that nobody waits for any more.
+//! Knows: what waits where, what is asked again when, what becomes of work that nobody waits for any more; connections that
+//! have to be made anew, and caches that are empty.
 //! Does not know: what any of it means for a decision.
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::luck::{self, Luck};
 use crate::queueing::mean_wait;
-use crate::traffic::{Profile, Traffic};
+use crate::traffic::{Calls, Profile, Traffic};
 
 /// So many steps at most, however long the horizon is; no step is shorter than this many seconds.
 const STEPS_MAX: f64 = 600.0;
@@ -14,6 +16,12 @@ const STEP_MIN: f64 = 0.25;
 
 /// So many workers of one endpoint are told apart; with more there is next to no waiting below saturation.
 const WORKERS_MAX: f64 = 64.0;
+
+/// By how much of its length a start-up is luckier or unluckier than expected.
+const START_JITTER: f64 = 0.25;
+
+/// What is drawn once for a whole run is drawn for this moment, which no step is.
+const DAY: u64 = u64::MAX;
 
 /// The ready endpoints of a service over time: from each moment (seconds from the start, ascending, the first 0) so many.
 pub type Endpoints = Vec<(f64, u64)>;
@@ -31,6 +39,8 @@ pub struct Carried {
     pub utilisation_max: f64,
     /// The longest mean time from asking to answer, in seconds, of those that were answered.
     pub latency_max: f64,
+    /// The largest share of those who wanted a connection that had none.
+    pub unconnected_max: f64,
     /// Whether requests still failed, more than one in a hundred, when the horizon came.
     pub failing_at_end: bool,
     /// Step by step.
@@ -62,10 +72,21 @@ pub struct Moment {
 /// One service on its way.
 struct Service<'a> {
     profile: &'a Profile,
+    /// What one of its endpoints serves in this run.
+    rate: f64,
     endpoints: &'a [(f64, u64)],
+    who: u64,
+    luck: Luck,
     /// Endpoints that are not warm yet: since when, how many.
     cold: VecDeque<(f64, u64)>,
     ready: u64,
+    /// How many it had before this step, and how many of these it lost.
+    had: u64,
+    gone: u64,
+    /// How many warm endpoints its endpoints are worth.
+    power: f64,
+    /// What new connections took of what it can do in this step, in requests.
+    spent: f64,
     /// What waits, by how often it was sent before.
     waiting: Vec<f64>,
     /// What will be sent again: by step from now, by how often it was sent before.
@@ -75,11 +96,26 @@ struct Service<'a> {
     /// Of what it served in the last step, how much failed.
     failing: f64,
     latency: f64,
+    /// The share of its endpoints' caches that is empty.
+    chill: f64,
+    /// Connections that its callers have to it.
+    connected: f64,
+    /// The share of the connections that its callers want which they do not have.
+    unconnected: f64,
     sent: f64,
     carried: Carried,
 }
 
-/// Lets requests flow for `horizon` seconds from a second of the week on (Monday 00:00 UTC is 0).
+/// What a service's callers notice of it.
+#[derive(Clone, Copy, Default)]
+struct Felt {
+    failing: f64,
+    latency: f64,
+    chill: f64,
+    unconnected: f64,
+}
+
+/// Lets requests flow for `horizon` seconds from a second of the week on (Monday 00:00 UTC is 0), as is to be expected.
 ///
 /// `endpoints` says how many endpoints each service has ready; one that it does not name has none.
 pub fn run(
@@ -88,28 +124,48 @@ pub fn run(
     begins: f64,
     horizon: f64,
 ) -> BTreeMap<String, Carried> {
+    run_with(traffic, endpoints, begins, horizon, Luck::default())
+}
+
+/// The same with luck: how many really come, how long starts really take, when who connects again.
+pub fn run_with(
+    traffic: &Traffic,
+    endpoints: &BTreeMap<String, Endpoints>,
+    begins: f64,
+    horizon: f64,
+    luck: Luck,
+) -> BTreeMap<String, Carried> {
     let step = (horizon / STEPS_MAX).max(STEP_MIN);
+    let courses: BTreeMap<&str, Endpoints> =
+        endpoints.iter().map(|(name, course)| (name.as_str(), with_jitter(course, luck, luck::who(name)))).collect();
     let mut services: BTreeMap<&str, Service<'_>> = traffic
         .services
         .iter()
         .map(|(name, profile)| {
-            let course = endpoints.get(name).map_or(&[][..], Vec::as_slice);
-            (name.as_str(), Service::new(profile, course))
+            let course = courses.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+            (name.as_str(), Service::new(name, profile, course, luck))
         })
         .collect();
     // Before anything happens, calls are as they were: a first pass fills in what callers send.
     settle_calls(&mut services, begins);
+    settle_connections(&mut services);
     let steps = (horizon / step).ceil() as usize;
     for count in 0..steps {
         let at = count as f64 * step;
+        for service in services.values_mut() {
+            service.look_round(at);
+        }
+        connect(&mut services, at, step);
         // What callees did in the last step is what their callers feel in this one, so that calls may go in circles.
-        let felt: BTreeMap<String, (f64, f64)> =
-            services.iter().map(|(name, service)| ((*name).to_owned(), (service.failing, service.latency))).collect();
+        let felt: BTreeMap<String, Felt> =
+            services.iter().map(|(name, service)| ((*name).to_owned(), service.felt())).collect();
         let mut sends: BTreeMap<String, f64> = BTreeMap::new();
         for service in services.values_mut() {
             let served = service.step(at, begins + at, step, &felt);
             for calls in &service.profile.calls {
-                *sends.entry(calls.service.clone()).or_default() += served * calls.each;
+                let lacking = felt.get(&calls.service).map_or(0.0, |felt| felt.reach(calls));
+                let each = calls.with_cold(service.cold_for(calls, &felt)) * (1.0 - lacking);
+                *sends.entry(calls.service.clone()).or_default() += served * each;
             }
         }
         for (name, service) in &mut services {
@@ -117,6 +173,81 @@ pub fn run(
         }
     }
     services.into_iter().map(|(name, service)| (name.to_owned(), service.end())).collect()
+}
+
+/// A course whose gains come a little earlier or later than expected, each by a part of the time it was waited for.
+fn with_jitter(course: &[(f64, u64)], luck: Luck, who: u64) -> Endpoints {
+    let mut jittered: Endpoints = Vec::with_capacity(course.len());
+    let (mut before, mut lost) = (0, 0.0);
+    for (number, (at, ready)) in course.iter().copied().enumerate() {
+        let mut moved = at;
+        if number > 0 && ready > before {
+            moved += (at - lost) * START_JITTER * (2.0 * luck.share(who, number as u64) - 1.0);
+        } else {
+            lost = at;
+        }
+        let least = jittered.last().map_or(at.min(0.0), |(at, _)| *at);
+        jittered.push((moved.max(least), ready));
+        before = ready;
+    }
+    jittered
+}
+
+/// What callers want of connections to each service.
+fn wanted(services: &BTreeMap<&str, Service<'_>>) -> BTreeMap<String, f64> {
+    let mut wanted: BTreeMap<String, f64> = BTreeMap::new();
+    for service in services.values() {
+        for calls in service.profile.calls.iter().filter(|calls| calls.connections > 0.0) {
+            *wanted.entry(calls.service.clone()).or_default() += service.ready as f64 * calls.connections;
+        }
+    }
+    wanted
+}
+
+/// Before anything happens everybody has as many connections as can be had.
+fn settle_connections(services: &mut BTreeMap<&str, Service<'_>>) {
+    let wanted = wanted(services);
+    for (name, service) in services.iter_mut() {
+        let wanted = wanted.get(*name).copied().unwrap_or(0.0);
+        service.connected = wanted.min(service.connections_max());
+        service.unconnected = missing(service.connected, wanted);
+    }
+}
+
+/// Lost connections go, and whoever lacks some asks for all of them at once: what these cost is taken from the requests.
+fn connect(services: &mut BTreeMap<&str, Service<'_>>, at: f64, step: f64) {
+    let lost: BTreeMap<String, f64> = services
+        .values()
+        .flat_map(|service| {
+            let gone = service.gone as f64;
+            service.profile.calls.iter().map(move |calls| (calls.service.clone(), gone * calls.connections))
+        })
+        .fold(BTreeMap::new(), |mut lost, (name, count)| {
+            *lost.entry(name).or_default() += count;
+            lost
+        });
+    let wanted = wanted(services);
+    for (name, service) in services.iter_mut() {
+        let wanted = wanted.get(*name).copied().unwrap_or(0.0);
+        // Whoever ends takes his connections with him, and so does whoever they led to.
+        let kept = if service.had > 0 { 1.0 - (service.gone as f64 / service.had as f64).min(1.0) } else { 0.0 };
+        let after = (service.connected - lost.get(*name).copied().unwrap_or(0.0)).max(0.0) * kept;
+        service.connected = after.min(wanted);
+        let lacking = (wanted.min(service.connections_max()) - service.connected).max(0.0);
+        let cost = service.profile.server.connection_cost;
+        // Clients that were turned away do not all come back in the same instant.
+        let tries = lacking * (0.5 + 0.5 * service.luck.share(service.who, (at / step) as u64 ^ 0x5c));
+        let able = if cost > 0.0 { service.power * service.rate * step / cost } else { f64::INFINITY };
+        let made = if service.ready == 0 { 0.0 } else { tries.min(able) };
+        service.connected += made;
+        service.spent = made * cost;
+        service.unconnected = missing(service.connected, wanted);
+        service.carried.unconnected_max = service.carried.unconnected_max.max(service.unconnected);
+    }
+}
+
+fn missing(have: f64, wanted: f64) -> f64 {
+    if wanted > 0.0 { (1.0 - have / wanted).clamp(0.0, 1.0) } else { 0.0 }
 }
 
 /// What comes to each service at one second of the week, in requests per second, its callers' requests among it. With so many
@@ -132,12 +263,19 @@ pub fn rates(traffic: &Traffic, ready: &BTreeMap<String, u64>, second: f64) -> B
         .iter()
         .map(|(name, profile)| {
             let course = courses.get(name.as_str()).map_or(&[][..], Vec::as_slice);
-            (name.as_str(), Service::new(profile, course))
+            (name.as_str(), Service::new(name, profile, course, Luck::default()))
         })
         .collect();
     settle_calls(&mut services, second);
     let rate = |service: &Service<'_>| service.profile.arrivals.at(second) + service.called;
     services.iter().map(|(name, service)| ((*name).to_owned(), rate(service))).collect()
+}
+
+impl Felt {
+    /// The share of calls that are not even made because there is no connection for them.
+    fn reach(self, calls: &Calls) -> f64 {
+        if calls.connections > 0.0 { self.unconnected } else { 0.0 }
+    }
 }
 
 /// Rates that services send each other before the first step, to the fixed point (or near it, if calls go in circles).
@@ -146,7 +284,7 @@ fn settle_calls(services: &mut BTreeMap<&str, Service<'_>>, begins: f64) {
         let mut sends: BTreeMap<&str, f64> = BTreeMap::new();
         for service in services.values() {
             let outside = service.profile.arrivals.at(begins);
-            let served = (outside + service.called).min(service.ready as f64 * service.profile.server.rate);
+            let served = (outside + service.called).min(service.ready as f64 * service.rate);
             for calls in &service.profile.calls {
                 *sends.entry(calls.service.as_str()).or_default() += served * calls.each;
             }
@@ -158,27 +296,58 @@ fn settle_calls(services: &mut BTreeMap<&str, Service<'_>>, begins: f64) {
 }
 
 impl<'a> Service<'a> {
-    fn new(profile: &'a Profile, endpoints: &'a [(f64, u64)]) -> Self {
+    fn new(name: &str, profile: &'a Profile, endpoints: &'a [(f64, u64)], luck: Luck) -> Self {
         let levels = profile.clients.retries as usize + 1;
         Self {
             profile,
+            rate: profile.server.rate + profile.server.doubt * (2.0 * luck.share(luck::who(name), DAY) - 1.0),
             endpoints,
+            who: luck::who(name),
+            luck,
             cold: VecDeque::new(),
             ready: endpoints.first().map_or(0, |(_, ready)| *ready),
+            had: 0,
+            gone: 0,
+            power: 0.0,
+            spent: 0.0,
             waiting: vec![0.0; levels],
             again: VecDeque::new(),
             called: 0.0,
             failing: 0.0,
             latency: profile.server.seconds,
+            chill: 0.0,
+            connected: 0.0,
+            unconnected: 0.0,
             sent: 0.0,
             carried: Carried::default(),
         }
     }
 
+    fn connections_max(&self) -> f64 {
+        if self.ready == 0 { 0.0 } else { self.ready as f64 * self.profile.server.connections_max }
+    }
+
+    fn felt(&self) -> Felt {
+        let Self { failing, latency, chill, unconnected, .. } = *self;
+        Felt { failing, latency, chill, unconnected }
+    }
+
+    /// How empty the cache is that stands before these calls.
+    fn cold_for(&self, calls: &Calls, felt: &BTreeMap<String, Felt>) -> f64 {
+        let other = calls.cache.as_ref().map(|cache| felt.get(cache).map_or(0.0, |felt| felt.chill.max(felt.failing)));
+        other.unwrap_or(self.chill)
+    }
+
+    /// What comes from outside in this step: as many as expected, and as many more or fewer as chance has it.
+    fn arrivals(&self, at: f64, second: f64, step: f64) -> f64 {
+        let expected = self.profile.arrivals.at(second) * step;
+        (expected + self.luck.deviation(self.who, (at / step) as u64) * expected.sqrt()).max(0.0)
+    }
+
     /// One step: what comes in, what is served, what fails. Gives how many requests it served.
-    fn step(&mut self, at: f64, second: f64, step: f64, felt: &BTreeMap<String, (f64, f64)>) -> f64 {
+    fn step(&mut self, at: f64, second: f64, step: f64, felt: &BTreeMap<String, Felt>) -> f64 {
         let server = self.profile.server;
-        let fresh = (self.profile.arrivals.at(second) + self.called) * step;
+        let fresh = self.arrivals(at, second, step) + self.called * step;
         let mut comes = self.again.pop_front().unwrap_or_default();
         comes.resize(self.waiting.len(), 0.0);
         if let Some(first) = comes.first_mut() {
@@ -188,8 +357,7 @@ impl<'a> Service<'a> {
         self.sent += sent;
         self.carried.asked += fresh;
 
-        let power = self.power(at);
-        let capacity = power * server.rate * step;
+        let capacity = (self.power * self.rate * step - self.spent).max(0.0);
         for (waits, comes) in self.waiting.iter_mut().zip(&comes) {
             *waits += comes;
         }
@@ -247,14 +415,15 @@ impl<'a> Service<'a> {
         }
     }
 
-    /// How many warm endpoints it is worth.
-    fn power(&mut self, at: f64) -> f64 {
+    /// Sees which endpoints came and went, and how many warm ones those that are there are worth.
+    fn look_round(&mut self, at: f64) {
         let server = self.profile.server;
         let ready = self.endpoints.iter().take_while(|(from, _)| *from <= at).last().map_or(0, |(_, ready)| *ready);
         if ready > self.ready {
             self.cold.push_back((at, ready - self.ready));
         }
-        let mut gone = self.ready.saturating_sub(ready);
+        (self.had, self.gone) = (self.ready, self.ready.saturating_sub(ready));
+        let mut gone = self.gone;
         while gone > 0
             && let Some((_, newest)) = self.cold.back_mut()
         {
@@ -269,37 +438,34 @@ impl<'a> Service<'a> {
         while self.cold.front().is_some_and(|(since, _)| at - since >= server.warm_up) {
             self.cold.pop_front();
         }
-        let missing: f64 = self
-            .cold
-            .iter()
-            .map(|(since, count)| {
-                let share = (at - since) / server.warm_up;
-                *count as f64 * (1.0 - server.cold) * (1.0 - share)
-            })
-            .sum();
-        (ready as f64 - missing).max(0.0)
+        let empty = |(since, count): &(f64, u64)| *count as f64 * (1.0 - (at - since) / server.warm_up);
+        let empty: f64 = self.cold.iter().map(empty).sum();
+        self.chill = if ready == 0 { 1.0 } else { empty / ready as f64 };
+        self.power = (ready as f64 - empty * (1.0 - server.cold)).max(0.0);
     }
 
     /// The mean wait below saturation: each endpoint has a queue of its own, as connections are spread and then stay.
     fn lightly(&self, busy: f64) -> f64 {
         let server = self.profile.server;
-        let workers = (server.rate * server.seconds).round().clamp(1.0, WORKERS_MAX);
+        let workers = (self.rate * server.seconds).round().clamp(1.0, WORKERS_MAX);
         // Near saturation a fluid has a queue of its own to show.
         let rate = busy.min(0.99) * workers / server.seconds;
         mean_wait(rate, server.seconds, workers as u32)
     }
 
     /// The share of its answers that fail because of whom it calls, and the time that these add.
-    fn feels(&self, felt: &BTreeMap<String, (f64, f64)>) -> (f64, f64) {
+    fn feels(&self, felt: &BTreeMap<String, Felt>) -> (f64, f64) {
         let mut well = 1.0;
         let mut slow = 0.0;
         for calls in &self.profile.calls {
-            let (failing, latency) = felt.get(&calls.service).copied().unwrap_or((0.0, 0.0));
+            let Some(callee) = felt.get(&calls.service) else { continue };
+            let failing = 1.0 - (1.0 - callee.failing) * (1.0 - callee.reach(calls));
+            let each = calls.with_cold(self.cold_for(calls, felt));
             // Each of several calls has to succeed; a part of a call is a call that is made now and then.
-            let certain = calls.each.floor() as i32;
-            let now_and_then = 1.0 - (calls.each - calls.each.floor()) * failing;
+            let certain = each.floor() as i32;
+            let now_and_then = 1.0 - (each - each.floor()) * failing;
             well *= (1.0 - failing).powi(certain) * now_and_then;
-            slow += calls.each * latency;
+            slow += each * callee.latency;
         }
         (1.0 - well, slow)
     }

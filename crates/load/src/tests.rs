@@ -67,7 +67,7 @@ fn retries_keep_a_service_down_after_its_cause_has_passed() {
 #[test]
 fn a_dependency_that_fails_is_felt_by_whoever_calls_it_and_costs_it_time() {
     let mut front = shop(50.0, 100.0);
-    front.calls = vec![Calls { service: "back".to_owned(), each: 2.0 }];
+    front.calls = vec![Calls::to("back", 2.0)];
     let traffic =
         Traffic { services: BTreeMap::from([("front".to_owned(), front), ("back".to_owned(), shop(0.0, 100.0))]) };
     let all = |back: Endpoints| {
@@ -111,6 +111,88 @@ fn a_wait_is_as_erlang_says() {
     assert!(mean_wait(20.0, 0.1, 2).is_infinite());
 }
 
+/// `app` holds twenty connections from each of its endpoints to `store`, which asks for one query a request.
+fn with_store(
+    app: Endpoints,
+    store: Endpoints,
+    connections_max: f64,
+    cost: f64,
+    luck: Luck,
+) -> BTreeMap<String, Carried> {
+    let mut front = shop(200.0, 100.0);
+    front.calls = vec![Calls { connections: 20.0, ..Calls::to("store", 1.0) }];
+    let mut back = shop(0.0, 400.0);
+    (back.server.connections_max, back.server.connection_cost) = (connections_max, cost);
+    let traffic = Traffic { services: BTreeMap::from([("app".to_owned(), front), ("store".to_owned(), back)]) };
+    let endpoints = BTreeMap::from([("app".to_owned(), app), ("store".to_owned(), store)]);
+    run_with(&traffic, &endpoints, 0.0, 600.0, luck)
+}
+
+#[test]
+fn more_clients_than_a_database_takes_connections_from_are_clients_that_fail() {
+    let scaled = |to: u64| with_store(vec![(0.0, 4), (60.0, to)], vec![(0.0, 1)], 100.0, 0.0, Luck::default());
+    assert!(scaled(5)["app"].error_share() < 0.001, "but for the moment in which a new one connects");
+    let many = scaled(20);
+    assert!(
+        (0.75..0.8).contains(&many["store"].unconnected_max),
+        "a quarter of four hundred: {:?}",
+        many["store"].unconnected_max
+    );
+    assert!(many["app"].error_share() > 0.6, "{}", many["app"].error_share());
+}
+
+#[test]
+fn a_fleet_that_connects_again_at_once_keeps_its_database_from_answering() {
+    let failover = vec![(0.0, 1), (60.0, 0), (75.0, 1)];
+    let cheap = with_store(vec![(0.0, 10)], failover.clone(), 500.0, 0.0, Luck::default());
+    let dear = with_store(vec![(0.0, 10)], failover, 500.0, 40.0, Luck::default());
+    // Two hundred connections at forty requests each are twenty seconds of all that it can do.
+    let failed = |carried: &BTreeMap<String, Carried>| carried["app"].failed;
+    assert!(failed(&dear) > 1.5 * failed(&cheap), "{} {}", failed(&dear), failed(&cheap));
+    assert!(!dear["app"].failing_at_end);
+}
+
+#[test]
+fn what_a_cache_held_is_asked_of_what_it_stood_before() {
+    let mut front = shop(300.0, 200.0);
+    front.calls =
+        vec![Calls::to("cache", 1.0), Calls { cold: 1.0, cache: Some("cache".to_owned()), ..Calls::to("store", 0.1) }];
+    let mut cache = shop(0.0, 2000.0);
+    (cache.server.warm_up, cache.server.cold) = (120.0, 1.0);
+    let traffic = Traffic {
+        services: BTreeMap::from([
+            ("cache".to_owned(), cache),
+            ("front".to_owned(), front),
+            ("store".to_owned(), shop(0.0, 60.0)),
+        ]),
+    };
+    let all = |cache: Endpoints| {
+        let rest = [("front", vec![(0.0, 2)]), ("store", vec![(0.0, 1)]), ("cache", cache)];
+        let endpoints = rest.map(|(name, course)| (name.to_owned(), course)).into_iter().collect();
+        run(&traffic, &endpoints, 0.0, 600.0)
+    };
+    assert_eq!(all(vec![(0.0, 1)])["front"].error_share(), 0.0);
+    let restarted = all(vec![(0.0, 1), (60.0, 0), (61.0, 1)]);
+    assert!(restarted["store"].utilisation_max > 4.0, "{}", restarted["store"].utilisation_max);
+    assert!(restarted["front"].error_share() > 0.1, "a second without a cache costs minutes");
+}
+
+#[test]
+fn luck_moves_a_run_a_little_and_is_the_same_for_the_same_seed() {
+    let run = |seed: Option<u64>| {
+        let traffic = Traffic { services: BTreeMap::from([("shop".to_owned(), shop(295.0, 100.0))]) };
+        let course = vec![(0.0, 4), (60.0, 2), (90.0, 3)];
+        run_with(&traffic, &BTreeMap::from([("shop".to_owned(), course)]), 0.0, 600.0, Luck(seed))
+            .remove("shop")
+            .unwrap()
+    };
+    assert_eq!(run(Some(1)), run(Some(1)));
+    let shares: Vec<f64> = (0..8).map(|seed| run(Some(seed)).error_share()).collect();
+    assert!(shares.iter().any(|share| *share != shares[0]), "{shares:?}");
+    let mean = shares.iter().sum::<f64>() / 8.0;
+    assert!((mean - run(None).error_share()).abs() < 0.15, "{shares:?} {}", run(None).error_share());
+}
+
 fn profiles() -> impl Strategy<Value = Profile> {
     (
         1.0..2000.0f64,
@@ -151,6 +233,25 @@ proptest! {
         let enough = (gets / profile.server.rate).ceil() as u64 + 1;
         let carried = alone(profile, vec![(0.0, enough * 2)]);
         prop_assert_eq!(carried.failed, 0.0);
+    }
+
+    /// In the sum over the run; clients that go on asking are left out, since who gives up sooner asks less.
+    #[test]
+    fn more_load_never_fails_fewer_and_more_endpoints_never_more(
+        mut profile in profiles(), course in courses(), more in 1.0..3.0f64, seed in proptest::option::of(0u64..100),
+    ) {
+        profile.clients.retries = 0;
+        let Arrivals::Steady(gets) = profile.arrivals else { unreachable!() };
+        let failed = |gets: f64, course: &Endpoints| {
+            let profile = Profile { arrivals: Arrivals::Steady(gets), ..profile.clone() };
+            let traffic = Traffic { services: BTreeMap::from([("shop".to_owned(), profile)]) };
+            let endpoints = BTreeMap::from([("shop".to_owned(), course.clone())]);
+            run_with(&traffic, &endpoints, 0.0, 600.0, Luck(seed)).remove("shop").unwrap().failed
+        };
+        let usual = failed(gets, &course);
+        prop_assert!(failed(gets * more, &course) >= usual - 1e-6 * (1.0 + usual));
+        let stronger: Endpoints = course.iter().map(|(at, ready)| (*at, 2 * ready)).collect();
+        prop_assert!(failed(gets, &stronger) <= usual + 1e-6 * (1.0 + usual));
     }
 
     #[test]

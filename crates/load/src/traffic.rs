@@ -65,8 +65,10 @@ impl Arrivals {
 /// What one ready endpoint can do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Server {
-    /// Requests per second when it is warm and busy all the time.
+    /// Requests per second when it is warm and busy all the time; what is expected, if it is not known well.
     pub rate: f64,
+    /// By how much the rate may be more or less: where in between is a matter of luck.
+    pub doubt: f64,
     /// What one request takes if it need not wait, in seconds. With the rate it says how many are worked on at a time.
     pub seconds: f64,
     /// Requests that may wait before more are turned away.
@@ -75,12 +77,25 @@ pub struct Server {
     pub warm_up: f64,
     /// The share of its rate that a new endpoint starts with.
     pub cold: f64,
+    /// Connections that it keeps before it turns more away.
+    pub connections_max: f64,
+    /// What a new connection costs it, in requests' worth of work: a handshake, a process of its own.
+    pub connection_cost: f64,
 }
 
 impl Default for Server {
     /// One that can do nothing, and is warm at once.
     fn default() -> Self {
-        Self { rate: 0.0, seconds: 0.05, waiting_max: f64::INFINITY, warm_up: 0.0, cold: 0.5 }
+        Self {
+            rate: 0.0,
+            doubt: 0.0,
+            seconds: 0.05,
+            waiting_max: f64::INFINITY,
+            warm_up: 0.0,
+            cold: 0.5,
+            connections_max: f64::INFINITY,
+            connection_cost: 0.0,
+        }
     }
 }
 
@@ -108,4 +123,22 @@ pub struct Calls {
     pub service: String,
     /// How often, for one request of its own.
     pub each: f64,
+    /// How often while a cache is empty, if that is more.
+    pub cold: f64,
+    /// Whose endpoints hold the cache; its own if nobody else's.
+    pub cache: Option<String>,
+    /// Connections that each of its endpoints holds open to the other.
+    pub connections: f64,
+}
+
+impl Calls {
+    /// So many calls for each request, with no cache in between and no connection to speak of.
+    pub fn to(service: impl Into<String>, each: f64) -> Self {
+        Self { service: service.into(), each, cold: each, cache: None, connections: 0.0 }
+    }
+
+    /// How often, with so much of the cache empty (0 to 1).
+    pub(crate) fn with_cold(&self, share: f64) -> f64 {
+        self.each + (self.cold - self.each).max(0.0) * share
+    }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::effect::widen_set;
 use crate::record::record;
-use crate::{Among, Decimal, Number, ObjectRef, Range};
+use crate::{Among, Decimal, Number, ObjectRef, Range, Simulated};
 
 record! {
     /// The consequences of an action over its horizon.
@@ -112,15 +112,36 @@ record! {
         /// What one ready endpoint serves, in requests per second.
         capacity_per_endpoint: Range<Decimal> => "capacityPerEndpoint",
         /// The share of requests that fail within the horizon (0..=1), if load was simulated.
-        error_share: Option<Decimal> => "errorShare",
+        error_share: Simulated<Decimal> => "errorShare",
         /// The share that would have failed without the action, if load was simulated.
         error_share_before: Option<Decimal> => "errorShareBefore",
         /// The longest mean time to an answer, in seconds, if load was simulated.
-        latency_seconds: Option<Decimal> => "latencySeconds",
+        latency_seconds: Simulated<Decimal> => "latencySeconds",
         /// What is sent for each request that is meant, retries among it, if load was simulated.
-        amplification: Option<Decimal> => "amplification",
-        /// Whether requests still fail at the horizon, so that it does not recover by itself, if load was simulated.
+        amplification: Simulated<Decimal> => "amplification",
+        /// The most that is sent at any moment, by what can be served then, if load was simulated; at most a thousand.
+        utilisation: Simulated<Decimal> => "utilisation",
+        /// Whether requests still fail at the horizon however lucky it goes, so that it does not recover by itself, if load was
+        /// simulated.
         failing_at_end: Option<bool> => "failingAtEnd",
+        /// The expected run, moment by moment, if load was simulated.
+        course: Vec<Sample> => "course",
+    }
+}
+
+record! {
+    /// How a service fares at one moment.
+    pub struct Sample {
+        /// How long after the action, in seconds.
+        seconds: Decimal => "seconds",
+        /// What is sent to it, retries among it.
+        requests_per_second: Decimal => "requestsPerSecond",
+        /// What is sent by what can be served; at most a thousand.
+        utilisation: Decimal => "utilisation",
+        /// The share that fails (0..=1).
+        error_share: Decimal => "errorShare",
+        /// The mean time to an answer.
+        latency_seconds: Decimal => "latencySeconds",
     }
 }
 
@@ -130,18 +151,22 @@ impl Load {
         Self {
             requests_per_second,
             capacity_per_endpoint,
-            error_share: None,
+            error_share: Simulated::default(),
             error_share_before: None,
-            latency_seconds: None,
-            amplification: None,
+            latency_seconds: Simulated::default(),
+            amplification: Simulated::default(),
+            utilisation: Simulated::default(),
             failing_at_end: None,
+            course: Vec::new(),
         }
     }
 
     /// The share of requests that fail because of the action, if load was simulated.
-    pub fn errors_added(&self) -> Option<Decimal> {
+    pub fn errors_added(&self) -> Option<Range<Decimal>> {
         let before = self.error_share_before.unwrap_or(Decimal::ZERO);
-        Some(self.error_share?.minus(before).max(Decimal::ZERO))
+        let added = |share: Decimal| share.minus(before).max(Decimal::ZERO);
+        let share = self.error_share.0?;
+        Some(Range { best: added(share.best), expected: share.expected.map(added), worst: added(share.worst) })
     }
 }
 
@@ -539,11 +564,11 @@ impl Service {
             && self.errors_added() >= other.errors_added()
     }
 
-    /// The share of requests that fail because of the action, in tenths of a percent, so that what a person agreed to is
+    /// The largest share of requests that fail because of the action, in tenths of a percent, so that what a person agreed to is
     /// not asked anew for a handful of requests.
     fn errors_added(&self) -> i64 {
-        let added = self.load.as_ref().and_then(Load::errors_added).unwrap_or(Decimal::ZERO);
-        added.micros() / 1000
+        let added = self.load.as_ref().and_then(Load::errors_added).unwrap_or_default();
+        added.high().micros() / 1000
     }
 
     /// Does it have fewer endpoints than before, at some moment or at the end?

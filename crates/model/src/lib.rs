@@ -41,11 +41,11 @@ pub use effect::{Change, Effect, FieldChange, Manner, Objects, Prediction};
 pub use footprint::{Footprint, Key};
 pub use forecast::{
     Blast, Budget, Capacity, Cost, Flow, Forecast, Hazard, HazardKind, Headroom, Load, Privilege, PrivilegeChange,
-    Reach, Reversibility, Service, Touched, Workload,
+    Reach, Reversibility, Sample, Service, Touched, Workload,
 };
 pub use object::ObjectRef;
 pub use policy::{ActionPolicy, Evidence, Judgement, PolicyError, judge};
-pub use range::{Number, Range};
+pub use range::{Number, Range, Simulated};
 pub use ruling::Ruling;
 pub use schema::{Described, Schema};
 pub use tier::{Micros, Moment, Tier};

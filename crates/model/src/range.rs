@@ -66,6 +66,22 @@ pub struct Range<T> {
     pub worst: T,
 }
 
+/// A number with doubt that only a simulation gives; none if there was none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Simulated<T: Number>(pub Option<Range<T>>);
+
+impl<T: Number> Default for Simulated<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Number> From<Range<T>> for Simulated<T> {
+    fn from(range: Range<T>) -> Self {
+        Self(Some(range))
+    }
+}
+
 impl<T: Number> Range<T> {
     /// Known for sure.
     pub const fn exact(number: T) -> Self {

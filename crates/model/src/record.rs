@@ -14,7 +14,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Among, Number, Range};
+use crate::{Among, Number, Range, Simulated};
 
 /// The keys of a record that is being read.
 pub(crate) type Keys = BTreeMap<String, Value>;
@@ -57,6 +57,22 @@ impl<T: Number> Field for Range<T> {
         };
         let [best, worst] = <[Option<T>; 2]>::deserialize(ends)?;
         Ok(Self { best: best.unwrap_or(T::MOST), expected, worst: worst.unwrap_or(T::MOST) })
+    }
+}
+
+/// What nobody has looked at is not written at all; what was looked at and is not known is written as unknown.
+impl<T: Number> Field for Simulated<T> {
+    fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+        self.0.as_ref().map_or(Ok(()), |range| range.write(name, map))
+    }
+
+    fn read(name: &'static str, keys: &mut Keys) -> Result<Self, serde_json::Error> {
+        // Old journals wrote null for it.
+        if keys.get(name).is_some_and(Value::is_null) {
+            keys.remove(name);
+        }
+        let said = keys.contains_key(name) || keys.contains_key(&format!("{name}Range"));
+        said.then(|| Range::read(name, keys)).transpose().map(Self)
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     Access, Action, AgentId, Among, Change, Decimal, FieldChange, Flow, Hazard, HazardKind, Manner, ObjectRef,
-    Operation, Privilege, Range, Reversibility, Shape, Spent, Tally, TargetName,
+    Operation, Privilege, Range, Reversibility, Shape, Simulated, Spent, Tally, TargetName,
 };
 
 /// What a field is. How it is written in JSON follows from that.
@@ -70,6 +70,12 @@ plain! {
 impl<T: Described> Described for Option<T> {
     fn schema() -> Schema {
         Schema::Optional(Box::new(T::schema()))
+    }
+}
+
+impl Described for Simulated<Decimal> {
+    fn schema() -> Schema {
+        Schema::Optional(Box::new(Schema::Range))
     }
 }
 

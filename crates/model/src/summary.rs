@@ -3,7 +3,7 @@
 //! Knows: what a person wants to hear first: what is lost, what is down, what is touched.
 //! Does not know: where it is shown.
 
-use crate::{Among, Effect, Finding, Manner, ObjectRef, Reversibility};
+use crate::{Among, Decimal, Effect, Finding, Load, Manner, ObjectRef, Range, Reversibility};
 
 /// So many names are listed; of more, the number is said.
 const NAMES_MAX: usize = 5;
@@ -31,6 +31,10 @@ impl Effect {
                 "service {name}: {} ready now, at the worst {}, in the end {}",
                 service.ready_before, service.ready_min, service.ready_after
             ));
+        }
+        for (name, load) in forecast.services.iter().filter_map(|(name, service)| Some((name, service.load.as_ref()?)))
+        {
+            lines.extend(fares(name, load));
         }
         for (name, workload) in forecast.workloads.iter().filter(|(_, workload)| workload.is_degraded()) {
             lines.push(format!(
@@ -77,6 +81,27 @@ impl Effect {
         lines.extend(forecast.uncertain.iter().map(|why| format!("not sure: {why}")));
         lines
     }
+}
+
+/// How those fare who ask a service, if it is worse than it would be without the action, or nearly too much.
+fn fares(name: &str, load: &Load) -> Option<String> {
+    let (errors, busy) = (load.errors_added()?, load.utilisation.0?);
+    if errors.high() < Decimal::from_millis(1) && busy.high() < Decimal::from_millis(900) {
+        return None;
+    }
+    // Tenths of a percent tell enough, and percents of how busy it is.
+    let cut = |number: Decimal, to: i64| Decimal::from_micros(number.micros() / to * to);
+    let percent = |share: Range<Decimal>, to| {
+        let percent = |share: Decimal| Decimal::whole(100).times(cut(share, to));
+        Range::between(percent(share.best), percent(share.worst))
+    };
+    let mut line = format!("service {name}: {} % more of its requests fail", percent(errors, 1000));
+    line += &format!(", {} % busy at the most", percent(busy, 10_000));
+    if let Some(latency) = load.latency_seconds.0 {
+        let (best, worst) = (cut(latency.best, 1000), cut(latency.worst, 1000));
+        line += &format!(", {} s to an answer", Range::between(best, worst));
+    }
+    Some(line)
 }
 
 fn names(objects: &[&ObjectRef]) -> String {

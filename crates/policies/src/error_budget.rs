@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{ActionPolicy, Decimal, Evidence, Finding, Load, Opinion, PolicyError};
+use model::{ActionPolicy, Decimal, Evidence, Finding, Load, Opinion, PolicyError, Range};
 use serde_json::Value;
 
 use crate::{about_effects, limits};
@@ -47,11 +47,14 @@ impl ActionPolicy for ErrorBudget {
             let services = evidence.effect.forecast.services.iter();
             let loads = services.filter_map(|(name, service)| Some((name, service.load.as_ref()?)));
             let failing = loads.filter_map(|(name, load)| {
-                let added = load.errors_added().filter(|added| *added > limit)?;
-                Some((load.failing_at_end == Some(true), added, name, load))
+                let added = load.errors_added()?;
+                let finding = added.at_most(limit);
+                let stays = load.failing_at_end == Some(true) && finding == Finding::Fails;
+                (finding != Finding::Passes).then_some((stays, added, name, load))
             });
             // What goes on failing is worse than what fails more for a while; of equals the first by name.
-            let worst = failing.reduce(|worst, next| if (next.0, next.1) > (worst.0, worst.1) { next } else { worst });
+            let rank = |found: &(bool, Range<Decimal>, _, _)| (found.0, found.1.high());
+            let worst = failing.reduce(|worst, next| if rank(&next) > rank(&worst) { next } else { worst });
             Ok(match worst {
                 None => Opinion::allow("no service would fail those who ask it"),
                 Some((stays, added, name, load)) => {
@@ -63,10 +66,13 @@ impl ActionPolicy for ErrorBudget {
     }
 }
 
-fn tell(name: &str, added: Decimal, load: &Load, stays: bool) -> String {
-    let percent = Decimal::whole(100).times(added);
+fn tell(name: &str, added: Range<Decimal>, load: &Load, stays: bool) -> String {
+    // Tenths of a percent tell enough.
+    let percent = |share: Decimal| Decimal::from_millis(share.micros() / 1000 * 100);
+    let percent = Range::between(percent(added.best), percent(added.worst));
     let mut text = format!("service {name} would fail {percent} % of its requests");
-    if let Some(sent) = load.amplification.filter(|sent| *sent > Decimal::from_millis(1100)) {
+    if let Some(sent) = load.amplification.0.map(|sent| sent.likely()).filter(|sent| *sent > Decimal::from_millis(1100))
+    {
         text += &format!(", each sent {sent} times");
     }
     text + if stays { ", and would not recover by itself" } else { " for a while" }

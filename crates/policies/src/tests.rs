@@ -372,9 +372,9 @@ fn who_fails_those_who_ask_it_is_held_and_who_goes_on_failing_is_denied() {
     let failing = |before: i64, after: i64, stays: bool, sent: i64| {
         let mut effect = service(3, 2, 3, Some((250, 100)));
         let load = effect.forecast.services.get_mut("shop/cart").unwrap().load.as_mut().unwrap();
-        load.error_share = Some(Decimal::from_millis(after));
+        load.error_share = Range::exact(Decimal::from_millis(after)).into();
         load.error_share_before = Some(Decimal::from_millis(before));
-        load.amplification = Some(Decimal::from_millis(sent));
+        load.amplification = Range::exact(Decimal::from_millis(sent)).into();
         load.failing_at_end = Some(stays);
         of_effect(&ErrorBudget::default(), &effect)
     };

@@ -16,6 +16,7 @@
 //! | `bound/` | what a call would lead to at the worst, with no controller asked |
 //! | `observe` | what became of it in production |
 //! | `sync/` | the twin of production, kept by list and watch |
+//! | `telemetry` | the load on its services, from Prometheus |
 //! | `serve/` | a cluster as a live API: the demo's production, branches, `lazaret twin serve` |
 //! | `snapshot` | files of objects |
 //! | `listen`, `tls`, `message`, `kubeconfig` | what all listeners share: connections, certificates, bodies, files for clients |
@@ -38,6 +39,7 @@ pub mod snapshot;
 pub mod standalone;
 pub mod sync;
 pub mod target;
+pub mod telemetry;
 #[cfg(test)]
 mod testing;
 pub mod tls;

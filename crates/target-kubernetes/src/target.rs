@@ -17,6 +17,7 @@ use crate::decode::Asked;
 use crate::mask::Mask;
 use crate::message::Body;
 use crate::sync::Sync;
+use crate::telemetry::Telemetry;
 use crate::twin::ClusterTwin;
 use crate::upstream::{Unanswered, Upstream, UpstreamError};
 use crate::{describe, observe, read};
@@ -46,13 +47,20 @@ pub struct Kubernetes {
     sync: Arc<Sync>,
     mask: Mask,
     linger: Duration,
+    telemetry: Option<Telemetry>,
 }
 
 impl Kubernetes {
     /// The cluster of this name, as it is followed.
     #[must_use]
     pub fn new(name: TargetName, sync: Arc<Sync>, mask: Mask) -> Self {
-        Self { name, sync, mask, linger: observe::LINGER }
+        Self { name, sync, mask, linger: observe::LINGER, telemetry: None }
+    }
+
+    /// What is learned of the load on its services counts in every fork.
+    #[must_use]
+    pub fn measured(self, telemetry: Telemetry) -> Self {
+        Self { telemetry: Some(telemetry), ..self }
     }
 
     /// What was sent to it and not answered may be on its way for so long, and no longer.
@@ -109,7 +117,11 @@ impl Target for Kubernetes {
 
     fn fork(&self, pending: &Pending<Asked, Receipt>) -> Result<ClusterTwin, Stale> {
         let snapshot = self.sync.snapshot().map_err(|stale| Stale(stale.to_string()))?;
-        let mut twin = ClusterTwin::new(snapshot.cluster.clone());
+        let mut cluster = snapshot.cluster.clone();
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.tell(&mut cluster);
+        }
+        let mut twin = ClusterTwin::new(cluster);
         for sent in pending.iter() {
             let shown = match sent.receipt() {
                 Some(receipt) => receipt.shown(&snapshot),

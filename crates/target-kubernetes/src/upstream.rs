@@ -98,6 +98,19 @@ impl Upstream {
         Self::new(Kubeconfig::read_from(kubeconfig)?, context).await
     }
 
+    /// A server that is no API server, at an address with or without a path: nothing is known of it but how to reach it.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] if the address is none.
+    pub fn plain(url: &str, token: Option<&str>) -> Result<Self, UpstreamError> {
+        let address = url.trim_end_matches('/').parse().map_err(|_| UpstreamError::Text(format!("{url} is no URL")))?;
+        let mut config = Config::new(address);
+        config.default_retry = false;
+        config.connect_timeout = Some(CONNECT);
+        config.auth_info.token = token.map(|token| token.to_owned().into());
+        Ok(Self { client: Client::try_from(config)?, server: url.to_owned() })
+    }
+
     async fn new(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Self, UpstreamError> {
         let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;

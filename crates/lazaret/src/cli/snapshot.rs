@@ -9,8 +9,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use cluster::ObjectKey;
 use target_kubernetes::mask::Mask;
 use target_kubernetes::sync::{self, Sync};
+use target_kubernetes::telemetry;
 use target_kubernetes::upstream::Upstream;
 
 use super::{Out, Outcome, wall_clock};
@@ -29,6 +31,9 @@ pub(crate) struct Snapshot {
     /// Where to write; standard output if not said. A name that ends in .gz is compressed
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Where to learn the load on services: it is written to a traffic.yaml beside the output
+    #[arg(long, value_name = "URL", requires = "output")]
+    prometheus: Option<String>,
     /// How long to wait until everything was listed, in seconds
     #[arg(long, default_value_t = 120)]
     patience: u64,
@@ -63,6 +68,19 @@ impl Snapshot {
         drop(out);
         if let Some(file) = &self.output {
             eprintln!("Wrote {count} objects to {}.", file.display());
+            if let Some(url) = &self.prometheus {
+                let learned = telemetry::learn_once(&telemetry::Options::new(url), &snapshot.cluster).await?;
+                let traffic = file.with_file_name("traffic.yaml");
+                // Of what is no longer there Prometheus goes on telling for a while.
+                let known = learned.iter().filter(|(name, _)| {
+                    let (namespace, name) = name.split_once('/').unwrap_or_default();
+                    snapshot.cluster.get(&ObjectKey::new("services", namespace, name)).is_some()
+                });
+                let known: serde_json::Map<String, _> =
+                    known.map(|(name, says)| (name.clone(), serde_json::json!(says))).collect();
+                std::fs::write(&traffic, format!("services:\n  {}\n", serde_json::json!(known)))?;
+                eprintln!("Wrote the load on {} services to {}.", known.len(), traffic.display());
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

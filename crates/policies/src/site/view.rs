@@ -125,13 +125,14 @@ fn record(fields: &[(&'static str, Schema)], keys: Option<&Map<String, Json>>) -
     let fields = fields.iter().filter_map(|(name, schema)| {
         let plain = key(name);
         let value = match schema {
-            Schema::Range => match key(&format!("{name}Range")).and_then(Json::as_array).map(Vec::as_slice) {
-                Some([best, worst]) => {
-                    let end = |end: &Json| end.as_f64().unwrap_or(f64::INFINITY);
-                    Value::Range(Bounds::new(end(best), end(worst)))
+            Schema::Range => range(key(&format!("{name}Range")), plain),
+            Schema::Optional(of) if **of == Schema::Range => {
+                let ends = key(&format!("{name}Range"));
+                if ends.is_none() && plain.is_none_or(Json::is_null) {
+                    return None;
                 }
-                _ => value(schema, plain),
-            },
+                range(ends, plain)
+            }
             Schema::Among(of) => {
                 let (possible, unlisted) = (key(&format!("{name}Possible")), key(&format!("{name}Unlisted")));
                 let unlisted = unlisted.and_then(Json::as_bool).unwrap_or_default();
@@ -149,6 +150,17 @@ fn record(fields: &[(&'static str, Schema)], keys: Option<&Map<String, Json>>) -
         Some((*name, value))
     });
     Value::fields(fields.collect::<BTreeMap<_, _>>())
+}
+
+/// A number with doubt: its ends if they are written, else what it is for sure.
+fn range(ends: Option<&Json>, sure: Option<&Json>) -> Value {
+    match ends.and_then(Json::as_array).map(Vec::as_slice) {
+        Some([best, worst]) => {
+            let end = |end: &Json| end.as_f64().unwrap_or(f64::INFINITY);
+            Value::Range(Bounds::new(end(best), end(worst)))
+        }
+        _ => value(&Schema::Range, sure),
+    }
 }
 
 fn unbounded() -> Value {

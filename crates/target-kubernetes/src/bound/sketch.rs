@@ -75,7 +75,7 @@ impl<'d> Sketch<'d> {
             ready_after: after,
             wanted: None,
             below_seconds: below,
-            load: load::said(service.object),
+            load: load::said(workload.cluster, service.object),
             within_budget: budget_allows(workload.cluster, &service.key, service.object) >= course.missing,
             removed: false,
         };

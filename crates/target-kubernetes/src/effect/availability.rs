@@ -86,7 +86,7 @@ fn services(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) -> Cour
             ready_after: Range::exact(service.now),
             wanted: None,
             below_seconds: Range::exact(seconds(service.below)),
-            load: super::load::said(object),
+            load: super::load::said(run.before, object),
             within_budget: budget_allows(run.before, &key, object) >= service.before.saturating_sub(service.min),
             removed: false,
         };
@@ -102,7 +102,7 @@ fn services(run: &Run<'_>, ledger: &Ledger<'_>, forecast: &mut Forecast) -> Cour
         service.ready_before = before;
         service.ready_min = Range::exact(0);
         service.ready_after = Range::exact(0);
-        service.load = net.before.and_then(super::load::said);
+        service.load = net.before.and_then(|service| super::load::said(run.before, service));
         if before > 0 {
             service.below_seconds = Range::exact(seconds(run.horizon));
         }

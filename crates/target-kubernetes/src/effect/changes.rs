@@ -295,8 +295,9 @@ fn unscaled(ledger: &Ledger<'_>, key: &ObjectKey, net: &Net<'_>, forecast: &mut 
             && object.at(&["spec", "replicas"]).as_int() != Some(0)
     });
     let Some((own, object, template)) = scaled else { return };
-    let busy = templates::services_of(ledger.after, &key.namespace, template)
-        .find(|(_, service)| load(service).is_none_or(|load| load.requests_per_second.high() > model::Decimal::ZERO));
+    let busy = templates::services_of(ledger.after, &key.namespace, template).find(|(_, service)| {
+        load(ledger.after, service).is_none_or(|load| load.requests_per_second.high() > model::Decimal::ZERO)
+    });
     if let Some((service, shown)) = busy {
         let because = format!(
             "{} would stay as it is, whatever {} is asked for",

@@ -3,69 +3,125 @@
 //! Knows: what Services say of their load, and which of them feel what happens to another.
 //! Does not know: how a forecast of load is made (`load`), or how many failures are too many.
 
+use std::collections::BTreeMap;
+
 use cluster::{Cluster, ObjectKey, Value, traffic};
-use load::{Arrivals, Carried, Traffic};
-use model::{Decimal, Forecast, Load, Range, Service};
+use load::{Arrivals, Carried, Luck, Traffic};
+use model::{Decimal, Forecast, Load, Range, Sample, Service};
 
 use super::Run;
 use super::availability::{Courses, ready_in};
 
-/// What a Service gets and what one of its endpoints serves, if it says so.
-pub(crate) fn said(service: &Value) -> Option<Load> {
-    let number = |what: &str| {
-        let text = service.annotation(&format!("{}{what}", traffic::PREFIX))?;
-        text.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0).map(Decimal::from_f64)
-    };
-    let profile = traffic::profile(service.namespace(), service)?;
+/// So many runs with luck besides the expected one: the forecast is what lies between them.
+const LUCKY_RUNS: u64 = 4;
+
+/// So many moments of the expected run are told at most.
+const SAMPLES: usize = 20;
+
+/// More than this of what can be served is not told apart: nobody is served then.
+const UTILISATION_MAX: f64 = 1000.0;
+
+/// What a Service gets and what one of its endpoints serves, if that is known.
+pub(crate) fn said(cluster: &Cluster, service: &Value) -> Option<Load> {
+    let key = ObjectKey::new("services", service.namespace(), service.name());
+    let service = traffic::told(cluster, &key, service);
+    let profile = traffic::profile(&key.namespace, &service)?;
     let gets = match &profile.arrivals {
-        Arrivals::Steady(_) => number("requests-per-second")?,
+        Arrivals::Steady(rate) => {
+            service.annotation(&format!("{}requests-per-second", traffic::PREFIX))?;
+            *rate
+        }
         // At the busiest hour, where nobody has said when it is.
-        Arrivals::Weekly(hours) => Decimal::from_f64(hours.iter().copied().fold(0.0, f64::max)),
+        Arrivals::Weekly(hours) => hours.iter().copied().fold(0.0, f64::max),
     };
-    Some(Load::new(Range::exact(gets), number("capacity-per-pod").map_or_else(Range::unknown, Range::exact)))
+    let serves = traffic::capacity(&service).map_or_else(Range::unknown, |(least, most)| {
+        let (least, most) = (Decimal::from_f64(least), Decimal::from_f64(most));
+        if least == most { Range::exact(least) } else { Range::between(most, least) }
+    });
+    Some(Load::new(Range::exact(Decimal::from_f64(gets)), serves))
 }
 
-/// Whether a service loses an endpoint of which anything is known that its load could tell from.
+/// Whether a service loses an endpoint of which anything is known that its load could tell from, or its endpoints hold
+/// connections to another and become more.
 pub(crate) fn is_felt(cluster: &Cluster, forecast: &Forecast) -> bool {
-    let losing = forecast.services.iter().filter(|(_, service)| service.is_degraded());
-    losing.filter_map(|(name, _)| name.split_once('/')).any(|(namespace, name)| {
-        let service = cluster.get(&ObjectKey::new("services", namespace, name));
-        service.is_some_and(|service| traffic::profile(namespace, service).is_some())
+    changed(cluster, forecast).next().is_some()
+}
+
+/// The services whose load somebody may feel.
+fn changed<'a>(cluster: &'a Cluster, forecast: &'a Forecast) -> impl Iterator<Item = &'a String> {
+    forecast.services.iter().filter_map(move |(name, service)| {
+        let (namespace, plain) = name.split_once('/')?;
+        let key = ObjectKey::new("services", namespace, plain);
+        let profile = traffic::profile(namespace, &traffic::told(cluster, &key, cluster.get(&key)?))?;
+        let grows = service.ready_after.high() > service.ready_before;
+        let connects = profile.calls.iter().any(|calls| calls.connections > 0.0);
+        (service.is_degraded() || (grows && connects)).then_some(name)
     })
 }
 
-/// Lets requests flow with the endpoints as they will be, and as they would have been, if any service loses an endpoint.
+/// Lets requests flow with the endpoints as they will be, and as they would have been, if any service's load is felt.
 pub(super) fn read(run: &Run<'_>, mut courses: Courses, forecast: &mut Forecast) {
-    let losing = forecast.services.iter().filter(|(_, service)| service.is_degraded()).map(|(name, _)| name.clone());
-    let losing: Vec<String> = losing.collect();
-    if losing.is_empty() {
+    let changed: Vec<String> = changed(run.before, forecast).cloned().collect();
+    if changed.is_empty() {
         return;
     }
-    let traffic = traffic::around(run.before, losing);
+    let traffic = traffic::around(run.before, changed);
     if traffic.services.is_empty() {
         return;
     }
     for name in traffic.services.keys() {
         courses.entry(name.clone()).or_insert_with(|| vec![(0.0, ready(run.before, name))]);
     }
-    let steady =
+    let steady: Courses =
         courses.iter().map(|(name, course)| (name.clone(), course.iter().take(1).copied().collect())).collect();
     let (begins, horizon) = (traffic::second_of_week(run.before.now()), run.horizon.as_secs_f64());
-    let without = load::run(&traffic, &steady, begins, horizon);
-    for (name, carried) in load::run(&traffic, &courses, begins, horizon) {
-        let before = without.get(&name).map_or(0.0, Carried::error_share);
-        write(run.before, &traffic, &name, &carried, before, forecast);
+    // Luck comes from the cluster's own stream, so that equal clusters are equally lucky; the cluster itself draws nothing.
+    let seed = run.before.clone().random().bits();
+    let lucks = (0..=LUCKY_RUNS).map(|number| Luck((number > 0).then_some(seed.wrapping_add(number))));
+    let runs: Vec<Pair> = lucks
+        .map(|luck| Pair {
+            without: load::run_with(&traffic, &steady, begins, horizon, luck),
+            with: load::run_with(&traffic, &courses, begins, horizon, luck),
+        })
+        .collect();
+    for name in traffic.services.keys() {
+        write(run.before, &traffic, name, &runs, forecast);
     }
 }
 
-fn write(cluster: &Cluster, traffic: &Traffic, name: &str, carried: &Carried, before: f64, forecast: &mut Forecast) {
+/// What comes of the same luck without the action and with it.
+struct Pair {
+    without: BTreeMap<String, Carried>,
+    with: BTreeMap<String, Carried>,
+}
+
+/// The expected number, and the best and worst of all.
+fn range(numbers: impl Iterator<Item = f64> + Clone) -> Range<Decimal> {
+    let expected = Decimal::from_f64(numbers.clone().next().unwrap_or(0.0));
+    let numbers = numbers.map(Decimal::from_f64);
+    let (best, worst) = (numbers.clone().min().unwrap_or(expected), numbers.max().unwrap_or(expected));
+    Range::around(best, expected, worst)
+}
+
+fn write(cluster: &Cluster, traffic: &Traffic, name: &str, runs: &[Pair], forecast: &mut Forecast) {
+    let of = |run: fn(&Pair) -> &BTreeMap<String, Carried>| runs.iter().filter_map(move |pair| run(pair).get(name));
+    let (with, without) = (of(|pair| &pair.with), of(|pair| &pair.without));
+    let Some((expected, before)) = with.clone().next().zip(without.clone().next().map(Carried::error_share)) else {
+        return;
+    };
+    // What fails anyway, under the same luck, is not the action's doing.
+    let errors = with
+        .clone()
+        .zip(without)
+        .map(|(with, without)| (before + (with.error_share() - without.error_share()).max(0.0)).min(1.0));
+    let errors = range(errors);
     // Who only calls it is told of if it fails because of that.
-    let felt = carried.error_share() > before;
+    let felt = errors.high() > Decimal::from_f64(before);
     if !felt && !forecast.services.contains_key(name) {
         return;
     }
     let service = forecast.services.entry(name.to_owned()).or_insert_with(|| Service::steady(ready(cluster, name)));
-    let sent = carried.course.iter().map(|moment| moment.sent).fold(0.0, f64::max);
+    let sent = expected.course.iter().map(|moment| moment.sent).fold(0.0, f64::max);
     let unknown = || Load::new(Range::exact(Decimal::from_f64(sent)), Range::unknown());
     let load = service.load.get_or_insert_with(unknown);
     if let Some(profile) = traffic.services.get(name)
@@ -73,11 +129,24 @@ fn write(cluster: &Cluster, traffic: &Traffic, name: &str, carried: &Carried, be
     {
         load.requests_per_second = Range::exact(Decimal::from_f64(sent));
     }
-    load.error_share = Some(Decimal::from_f64(carried.error_share()));
+    load.error_share = errors.into();
     load.error_share_before = Some(Decimal::from_f64(before));
-    load.latency_seconds = Some(Decimal::from_f64(carried.latency_max));
-    load.amplification = Some(Decimal::from_f64(carried.amplification));
-    load.failing_at_end = Some(carried.failing_at_end);
+    load.latency_seconds = range(with.clone().map(|carried| carried.latency_max)).into();
+    load.amplification = range(with.clone().map(|carried| carried.amplification)).into();
+    load.utilisation = range(with.clone().map(|carried| carried.utilisation_max.min(UTILISATION_MAX))).into();
+    load.failing_at_end = Some(with.clone().all(|carried| carried.failing_at_end));
+    let apart = expected.course.len().div_ceil(SAMPLES).max(1);
+    load.course = expected.course.iter().step_by(apart).map(sample).collect();
+}
+
+fn sample(moment: &load::Moment) -> Sample {
+    Sample {
+        seconds: Decimal::from_f64(moment.at),
+        requests_per_second: Decimal::from_f64(moment.sent),
+        utilisation: Decimal::from_f64(moment.utilisation.min(UTILISATION_MAX)),
+        error_share: Decimal::from_f64(moment.failing),
+        latency_seconds: Decimal::from_f64(moment.latency),
+    }
 }
 
 fn ready(cluster: &Cluster, name: &str) -> u64 {
@@ -136,18 +205,20 @@ mod tests {
         let cluster = shop();
         let enough = scaled(&cluster, 7);
         let load = enough.services["shop/back"].load.as_ref().unwrap();
-        assert_eq!((load.errors_added(), load.failing_at_end), (Some(Decimal::ZERO), Some(false)));
+        assert_eq!((load.errors_added(), load.failing_at_end), (Some(Range::exact(Decimal::ZERO)), Some(false)));
+        assert!(load.course.len() > 10 && load.course.iter().all(|sample| sample.error_share == Decimal::ZERO));
         assert!(!enough.services.contains_key("shop/front"), "it feels nothing");
 
         let short = scaled(&cluster, 4);
         for name in ["shop/back", "shop/front"] {
             let load = short.services[name].load.as_ref().unwrap();
-            assert!(load.errors_added() > Some(Decimal::from_millis(500)), "{name}: {load:?}");
+            assert!(load.errors_added().unwrap().low() > Decimal::from_millis(500), "{name}: {load:?}");
             assert_eq!(load.failing_at_end, Some(true), "{name}");
         }
         let (front, back) = (&short.services["shop/front"], short.services["shop/back"].load.as_ref().unwrap());
         assert!(!front.is_degraded());
-        assert!(back.amplification > Some(Decimal::from_millis(1500)), "{back:?}");
+        assert!(back.amplification.0.unwrap().low() > Decimal::from_millis(1500), "{back:?}");
+        assert_eq!(scaled(&cluster, 4), short, "the same luck for the same seed");
     }
 
     #[test]

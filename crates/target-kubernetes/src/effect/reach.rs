@@ -353,8 +353,8 @@ fn unreachable(
                     let mut paths = rules.flat_map(|rule| rule.at(&["http", "paths"]).items());
                     paths.any(|path| *path.at(&["backend", "service", "name"]) == *service.name)
                 });
-            let busy =
-                super::load::said(object).is_some_and(|load| load.requests_per_second.high() > model::Decimal::ZERO);
+            let busy = super::load::said(ledger.after, object)
+                .is_some_and(|load| load.requests_per_second.high() > model::Decimal::ZERO);
             let callers = |rules: &Rules<'_>| {
                 ends.iter().any(|end| {
                     let apart = if public { end.namespace() != group.namespace } else { end.name() != group.name };

@@ -72,7 +72,11 @@ fn floors(ledger: &Ledger<'_>, key: &ObjectKey, net: &Net<'_>, forecast: &mut Fo
     let needs = scaled.and_then(|(workload, object)| {
         let template = templates::template(&workload.resource, object)?;
         let services = ledger.before.selecting("services", &key.namespace, template.labels());
-        services.filter_map(|(service, object)| Some((endpoints_needed(object)?, reference(service, object)))).max()
+        services
+            .filter_map(|(service, object)| {
+                Some((endpoints_needed(ledger.before, object)?, reference(service, object)))
+            })
+            .max()
     });
     let shown = reference(key, after);
     match needs {
@@ -108,9 +112,9 @@ fn scaled_by<'a>(cluster: &'a Cluster, key: &ObjectKey, scaler: &Value) -> Optio
     Some((workload, object))
 }
 
-/// How many endpoints a Service's load needs, as far as its annotations tell.
-fn endpoints_needed(service: &Value) -> Option<i64> {
-    let load = load(service)?;
+/// How many endpoints a Service's load needs, as far as it is known.
+fn endpoints_needed(cluster: &Cluster, service: &Value) -> Option<i64> {
+    let load = load(cluster, service)?;
     let (gets, each) = (load.requests_per_second.high(), load.capacity_per_endpoint.low());
     if each <= Decimal::ZERO || load.capacity_per_endpoint.high() == Decimal::MOST {
         return None;

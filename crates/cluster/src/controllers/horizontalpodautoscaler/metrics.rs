@@ -13,6 +13,7 @@
 //!
 //! If none does, a cluster answers as one without a metrics server.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -412,10 +413,10 @@ fn rates(cluster: &Cluster, known: &load::Traffic) -> BTreeMap<String, f64> {
 /// What each ready pod gets from the services that select them, and whether that depends on the hour.
 fn shares(cluster: &Cluster, namespace: &str, pods: &[&Value]) -> (Vec<Share>, bool) {
     let Some(pod) = pods.first() else { return (Vec::new(), false) };
-    let services: Vec<(String, &Value)> = cluster
+    let services: Vec<(String, Cow<'_, Value>)> = cluster
         .selecting("services", namespace, pod.labels())
+        .map(|(key, service)| (traffic::name(key), traffic::told(cluster, key, service)))
         .filter(|(_, service)| traffic::profile(namespace, service).is_some())
-        .map(|(key, service)| (traffic::name(key), service))
         .collect();
     if services.is_empty() {
         return (Vec::new(), false);
@@ -423,9 +424,9 @@ fn shares(cluster: &Cluster, namespace: &str, pods: &[&Value]) -> (Vec<Share>, b
     let known = traffic::around(cluster, services.iter().map(|(name, _)| name.clone()));
     let by_hour = known.services.values().any(|profile| matches!(profile.arrivals, load::Arrivals::Weekly(_)));
     let rates = rates(cluster, &known);
-    let share = |(name, service): &(String, &Value)| {
+    let share = |(name, service): &(String, Cow<'_, Value>)| {
         let ready = traffic::ready(cluster, name);
-        let capacity = traffic::capacity(service);
+        let capacity = traffic::capacity(service).map(|(least, most)| f64::midpoint(least, most));
         let offered = rates.get(name).copied().unwrap_or(0.0) / (ready as f64).max(1.0);
         let rate = offered.min(capacity.unwrap_or(f64::INFINITY));
         let busy = capacity.filter(|capacity| *capacity > 0.0).map(|capacity| rate / capacity);
