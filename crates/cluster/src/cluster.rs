@@ -49,6 +49,8 @@ pub struct Cluster {
     pub(crate) scheduling: crate::scheduler::State,
     /// What autoscalers remember.
     autoscaling: OrdMap<ObjectKey, History>,
+    /// Images on their way to nodes.
+    pub(crate) pulls: crate::kubelet::Pulls,
     work: Queue<Work>,
     /// What has been worked on since [`Cluster::trace`], if anyone asked.
     worked: Option<OrdSet<ObjectKey>>,
@@ -71,6 +73,8 @@ pub struct Settings {
     pub job_pod_run: Duration,
     /// From its start until a container crashes that is told to.
     pub crash_after: Duration,
+    /// What the registry that images come from gives to all nodes together; as much as they ask for if not said.
+    pub registry_bytes_per_second: Option<u64>,
     /// What was learned of the load on services, by `namespace/name`: what a Service's own annotations about its load say, under
     /// the same names, where it has none.
     pub traffic: BTreeMap<String, BTreeMap<String, String>>,
@@ -85,6 +89,7 @@ impl Default for Settings {
             pod_init: Duration::from_millis(300),
             job_pod_run: Duration::from_secs(2),
             crash_after: Duration::from_secs(1),
+            registry_bytes_per_second: None,
             traffic: BTreeMap::new(),
         }
     }
@@ -110,6 +115,7 @@ impl Cluster {
             index: Index::default(),
             scheduling: crate::scheduler::State::default(),
             autoscaling: OrdMap::new(),
+            pulls: crate::kubelet::Pulls::default(),
             work: Queue::default(),
             worked: None,
             now,

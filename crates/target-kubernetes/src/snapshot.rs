@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cluster::snapshot::Loading;
 use cluster::{Cluster, ObjectKey, Value, traffic};
@@ -86,6 +87,11 @@ fn annotate(cluster: &mut Cluster, path: &Path) -> Result<(), SnapshotError> {
     let wrong = |why: String| SnapshotError::Form { path: path.to_owned(), why };
     let text = std::fs::read_to_string(path).map_err(|source| SnapshotError::Read { path: path.to_owned(), source })?;
     let document: Value = serde_saphyr::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    if let Some(rate) = document.find(&["registry", "bytes-per-second"]) {
+        let rate = rate.as_int().and_then(|rate| u64::try_from(rate).ok()).filter(|rate| *rate > 0);
+        let rate = rate.ok_or_else(|| wrong("registry: bytes-per-second is no number".to_owned()))?;
+        Arc::make_mut(&mut cluster.settings).registry_bytes_per_second = Some(rate);
+    }
     for (name, says) in document.at(&["services"]).entries() {
         let (namespace, service) =
             name.split_once('/').ok_or_else(|| wrong(format!("services: {name:?} is no namespace/name")))?;

@@ -8,11 +8,14 @@
 
 mod behaviour;
 mod needs;
+mod pull;
 mod status;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
+
+pub(crate) use pull::Pulls;
 
 use behaviour::{Behaviour, End};
 use status::{INIT, MAIN};
@@ -254,12 +257,23 @@ fn follow(
                 return Vec::new();
             }
             // The first to start waits for the sandbox; the others, and those that were only misconfigured, do not.
-            let after = if first && fresh { behaviour.start() + out_of_step(pod) } else { AT_ONCE };
+            let after = if first && fresh {
+                behaviour.start() + out_of_step(pod) + images(cluster, pod, list)
+            } else {
+                AT_ONCE
+            };
             // Containers that start together share an alarm.
             let alarm = format!("{}/{list}/{}/start", pod.uid(), if list == INIT { at } else { 0 });
             vec![Step { alarm, after, what: What::Start(list, vec![at]) }]
         }
     }
+}
+
+/// How long the images of those containers take to arrive that start first, or (before the others) all of them.
+fn images(cluster: &mut Cluster, pod: &Value, list: &str) -> Duration {
+    let Some(node) = status::node(cluster, pod).cloned() else { return Duration::ZERO };
+    let containers = pod.at(&["spec", if list == INIT { "initContainers" } else { "containers" }]);
+    pull::wait(cluster, &node, containers.items())
 }
 
 /// Kubelets keep no step: replicas that are made at once start some milliseconds apart, and whoever watches them sees each
