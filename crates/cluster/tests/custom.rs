@@ -135,3 +135,30 @@ fn a_policy_may_forbid_an_eviction_and_what_an_eviction_does_is_not_asked_again(
         assert_eq!(said, if name == "keep" { kept } else { "201 : " });
     }
 }
+
+#[test]
+fn what_a_definition_no_longer_knows_is_not_shown_and_what_it_has_come_to_fill_in_is() {
+    let mut api = Api::new();
+    let mut widgets = definition("widgets", "Widget");
+    widgets.set(
+        &["spec", "versions"],
+        doc!([{"name": "v1", "served": true, "storage": true, "schema": {
+            "openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object", "properties": {
+                "color": {"type": "string"}, "size": {"type": "integer"},
+            }}}},
+        }}]),
+    );
+    api.ok("POST", DEFINITIONS, &widgets);
+    let path = "/apis/example.com/v1/namespaces/shop/widgets";
+    let widget =
+        doc!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": {"size": 1}});
+    let made = api.ok("POST", path, &widget);
+    let changed = definition("widgets", "Widget").at(&["spec", "versions"]).items()[0].clone();
+    api.ok("PATCH", &format!("{DEFINITIONS}/widgets.example.com"), &doc!({"spec": {"versions": [(changed)]}}));
+    let now = doc!({"color": "red"});
+    assert_eq!(api.ok("GET", &format!("{path}/a"), &Value::Null).at(&["spec"]), &now);
+    assert_eq!(api.ok("GET", path, &Value::Null).at(&["items"]).items()[0].at(&["spec"]), &now);
+    // Seen so, a write that changes nothing else changes nothing that is wanted.
+    let labelled = api.ok("PATCH", &format!("{path}/a"), &doc!({"metadata": {"labels": {"x": "y"}}}));
+    assert_eq!((labelled.at(&["spec"]), labelled.generation()), (&now, made.generation()));
+}

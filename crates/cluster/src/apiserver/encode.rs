@@ -391,3 +391,41 @@ fn escape(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(document: &Value, output: &Output) -> String {
+        let encoded = encode(&Ok(Answer::document(200, document.clone())), output);
+        let Body::Bytes(bytes) = encoded.body else { panic!("a document is no watch") };
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn an_object_is_told_in_the_order_of_go_and_a_custom_one_in_that_of_its_names() {
+        let object = |version: &str| {
+            doc!({
+                "apiVersion": (version), "kind": "Event", "involvedObject": {"uid": "2"},
+                "metadata": {"ownerReferences": [], "uid": "1", "name": "a"},
+            })
+        };
+        assert_eq!(
+            written(&object("v1"), &Output::default()),
+            "{\"kind\":\"Event\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\",\"uid\":\"1\",\"ownerReferences\":[]},\"involvedObject\":{\"uid\":\"2\"}}\n"
+        );
+        let custom = object("example.com/v1");
+        assert_eq!(written(&custom, &Output::default()), format!("{}\n", custom.to_json()));
+    }
+
+    #[test]
+    fn tables_and_metadata_are_told_in_the_version_that_was_asked_for() {
+        let table = doc!({
+            "kind": "Table", "apiVersion": "meta.k8s.io/v1",
+            "rows": [{"object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}}, {"object": null}],
+        });
+        let beta = Output { form: Form::Table, beta: true, ..Output::default() };
+        assert_eq!(written(&table, &beta).matches("meta.k8s.io/v1beta1").count(), 2);
+        assert!(!written(&table, &Output::default()).contains("beta"));
+    }
+}

@@ -10,7 +10,7 @@ use super::fields::{self, Sent};
 use super::registry::{self, Deleted, Deletion, Heard, Part, Writer};
 use super::status::{Cause, Status};
 use super::watch::{Filter, View};
-use super::{auth, decode, discovery, list, patch, subresources};
+use super::{auth, custom, decode, discovery, list, patch, subresources};
 use crate::cluster::Cluster;
 use crate::doc;
 use crate::object::ObjectKey;
@@ -166,7 +166,9 @@ impl Request<'_> {
 
     /// The named object as it is kept.
     pub(super) fn stored(&self, cluster: &Cluster) -> Result<Value, Status> {
-        cluster.get(&self.key()).cloned().ok_or_else(|| Status::not_found(&self.resource.id(), &self.call.on.name))
+        let key = self.key();
+        let kept = cluster.get(&key).map(|kept| custom::as_read(cluster, &key.resource, kept));
+        kept.ok_or_else(|| Status::not_found(&self.resource.id(), &self.call.on.name))
     }
 
     /// Who writes, and under which name.
@@ -308,7 +310,7 @@ pub(super) fn patch(
     part: Part,
 ) -> Result<Answer, Status> {
     let (key, resource) = (request.key(), &request.resource);
-    let stored = cluster.get(&key).cloned();
+    let stored = cluster.get(&key).map(|kept| custom::as_read(cluster, &key.resource, kept));
     if resource.custom && kind == PatchType::Strategic {
         let message = "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
         return Err(Status::new(415, "UnsupportedMediaType", message));

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::call::{Call, Form, Watch};
+use super::custom;
 use super::selector::FieldSelector;
 use super::status::Status;
 use super::table::{self, Include, Table};
@@ -176,7 +177,7 @@ impl<'a> View<'a> {
     /// One object, in the version that the client speaks of.
     pub(super) fn one(&self, object: &Value, headers: bool, cluster: &Cluster) -> Value {
         let kept = object;
-        let object = self.schema.convert(object, &self.resource.gvk());
+        let object = self.shown(object, cluster);
         match (&self.table, self.form) {
             (Some(table), _) => {
                 let shown = if self.resource.custom { &object } else { kept };
@@ -185,6 +186,16 @@ impl<'a> View<'a> {
             (None, Form::Metadata) => table::partial(&object),
             (None, _) => object,
         }
+    }
+
+    /// An object in the version that the client speaks of; one of a custom kind as its definition has it now.
+    fn shown(&self, object: &Value, cluster: &Cluster) -> Value {
+        let kind = self.resource.gvk();
+        if self.resource.custom {
+            let read = custom::as_read(cluster, &self.resource.storage.resource, object);
+            return self.schema.convert(&read, &kind);
+        }
+        self.schema.convert(object, &kind)
     }
 
     /// A table of built-in objects. Its cells are told from them as they are kept, whatever version the client speaks; the
@@ -202,7 +213,7 @@ impl<'a> View<'a> {
 
     /// A list, with its metadata.
     pub(super) fn list(&self, objects: &[Value], metadata: Value, cluster: &Cluster) -> Value {
-        let convert = |object: &Value| self.schema.convert(object, &self.resource.gvk());
+        let convert = |object: &Value| self.shown(object, cluster);
         match (&self.table, self.form) {
             (Some(table), _) if self.resource.custom => {
                 let objects: Vec<Value> = objects.iter().map(convert).collect();

@@ -25,6 +25,7 @@ pub(super) mod typed;
 
 use cel::{CompileError, Program};
 
+use super::fields::{self, Sent};
 use super::registry::definitions::RESOURCE;
 use super::status::Cause;
 use crate::cluster::Cluster;
@@ -41,6 +42,25 @@ pub(super) fn schema(cluster: &Cluster, resource: &str, api_version: &str) -> Op
     let named = versions.iter().find(|have| *have.at(&["name"]) == version);
     let version = named.or_else(|| versions.iter().find(|have| have.at(&["storage"]).is_true()))?;
     version.find(&["schema", "openAPIV3Schema"]).cloned()
+}
+
+/// An object that is kept, as its definition has it read now: without what it does not know any more, and with what it has
+/// come to fill in since.
+pub(super) fn as_read(cluster: &Cluster, resource: &str, kept: &Value) -> Value {
+    let Some(known) = cluster.schema.stored(resource).filter(|known| known.custom) else { return kept.clone() };
+    let mut object = match fields::read(known.ty(), kept, false, || Sent::from(kept)) {
+        Ok(read) => read.value,
+        Err(_) => kept.clone(),
+    };
+    for field in ["apiVersion", "kind"] {
+        if let Some(said) = kept.get(field).filter(|said| object.get(field) != Some(said)) {
+            object.set(&[field], said.clone());
+        }
+    }
+    if let Some(schema) = schema(cluster, resource, &known.api_version()) {
+        fill(&schema, &mut object);
+    }
+    object
 }
 
 /// Fills in what a schema says of fields that are not there, and takes away nulls that it does not allow.

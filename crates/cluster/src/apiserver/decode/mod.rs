@@ -138,12 +138,12 @@ pub fn decode(schema: &Schema, request: &Request<'_>) -> Result<Call, Status> {
 
 /// A path that is no resource: it can only be read.
 fn page(mut call: Call, request: &Request<'_>, query: Query) -> Result<Call, Status> {
-    // Pages that are made for reading refuse anything else. Where nothing is, the method does not matter.
-    let first = call.on.path.split('/').nth(1).unwrap_or_default();
-    let made_for_reading = matches!(first, "" | "api" | "apis" | "openapi" | "version");
-    if made_for_reading && !matches!(request.method, "GET" | "HEAD") {
+    // The real server has nothing against other methods where nothing is. Here they may mean a resource that is not known yet,
+    // and must not become a read.
+    if !matches!(request.method, "GET" | "HEAD") {
         return Err(Status::method_not_allowed());
     }
+    let first = call.on.path.split('/').nth(1).unwrap_or_default();
     media::page(first, &call.output.accept)?;
     call.options = query::options(Verb::Connect, query, &Value::Null)?;
     Ok(call)

@@ -231,7 +231,7 @@ pub fn update(
     part: Part,
     writer: &Writer,
 ) -> Result<Value, Status> {
-    let Some(old) = cluster.get(key).cloned() else {
+    let Some(old) = cluster.get(key).map(|kept| custom::as_read(cluster, &key.resource, kept)) else {
         return Err(Status::not_found(&key.resource, &key.name));
     };
     let known = cluster.schema.stored(&key.resource).cloned();
