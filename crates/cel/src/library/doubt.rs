@@ -107,16 +107,10 @@ pub(super) const FUNCTIONS: &[Entry] = &[
         }
         _ => reckon(args, |one, two| one / two),
     }),
-    ("low", "range.() -> double", |_, args| match args {
-        [Value::Range(bounds)] => Ok(Value::Double(bounds.low)),
-        _ => mismatch(),
-    }),
-    ("high", "range.() -> double", |_, args| match args {
-        [Value::Range(bounds)] => Ok(Value::Double(bounds.high)),
-        _ => mismatch(),
-    }),
+    // Of what is known for sure: text of bounds could be compared, and would tell them apart from the numbers within.
     ("string", "(range) -> string", |_, args| match args {
-        [Value::Range(bounds)] => Ok(Value::from(bounds.to_string())),
+        [Value::Range(bounds)] if bounds.low == bounds.high => Ok(Value::from(bounds.to_string())),
+        [Value::Range(bounds)] => Err(Error::Unknown(format!("the number is only known to be {bounds}"))),
         _ => mismatch(),
     }),
     ("count", "list(T).() -> range", |_, args| match args {
