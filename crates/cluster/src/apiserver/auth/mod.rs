@@ -5,11 +5,13 @@
 //!
 //! | file | does |
 //! |---|---|
+//! | `node` | what a node may do for its pods |
 //! | `rbac` | which rules a user holds, and what they allow |
 //! | `escalation` | nobody gives away rights that they do not have |
 //! | `reviews` | questions about rights and identities |
 
 mod escalation;
+mod node;
 mod rbac;
 mod reviews;
 
@@ -48,6 +50,7 @@ fn attributes(call: &Call) -> Attributes {
         namespace: on.namespace.to_string(),
         name: on.name.to_string(),
         path: on.path.to_string(),
+        node: String::new(),
     };
     if on.resource == "namespaces" && on.group.is_empty() {
         // A namespace is inside itself, so that who may do anything in it may also read it.
@@ -57,6 +60,9 @@ fn attributes(call: &Call) -> Attributes {
     if let Some(name) = selector.as_ref().and_then(FieldSelector::name).filter(|_| asked.name.is_empty()) {
         // A collection of which one object is meant is that object.
         asked.name = name.to_owned();
+    }
+    if let Some(node) = selector.as_ref().and_then(|selector| selector.demands("spec.nodeName")) {
+        node.clone_into(&mut asked.node);
     }
     asked
 }
@@ -88,6 +94,7 @@ pub(super) fn ask(cluster: &Cluster, user: &User, question: &Question) -> (bool,
         namespace: question.namespace.clone(),
         name: question.name.clone(),
         path: question.path.clone().unwrap_or_default(),
+        node: String::new(),
     };
     let decision = decide(cluster, account.as_ref().unwrap_or(user), &asked);
     (decision.allowed, decision.reason)

@@ -27,6 +27,8 @@ pub(super) struct Attributes {
     pub(super) name: String,
     /// For what is no resource.
     pub(super) path: String,
+    /// On which node all of a collection's objects have to be, if that is asked.
+    pub(super) node: String,
 }
 
 impl Attributes {
@@ -62,6 +64,10 @@ pub(super) fn decide(cluster: &Cluster, user: &User, asked: &Attributes) -> Deci
     if is_master(user) {
         return Decision { allowed: true, reason: String::new() };
     }
+    let of_node = super::node::decide(cluster, user, asked);
+    if let Some(decision) = of_node.as_ref().filter(|decision| decision.allowed) {
+        return decision.clone();
+    }
     let mut missing: Vec<String> = Vec::new();
     for grant in grants(cluster, user, &asked.namespace) {
         match grant.rules {
@@ -74,7 +80,7 @@ pub(super) fn decide(cluster: &Cluster, user: &User, asked: &Attributes) -> Deci
     }
     missing.dedup();
     let reason = match missing.as_slice() {
-        [] => String::new(),
+        [] => of_node.map(|decision| decision.reason).unwrap_or_default(),
         [one] => format!("RBAC: {one}"),
         many => format!("RBAC: [{}]", many.join(", ")),
     };

@@ -198,7 +198,7 @@ fn access(cluster: &Cluster, user: &User, spec: &Value) -> Value {
             subresource: of("subresource"),
             namespace: of("namespace"),
             name: of("name"),
-            path: String::new(),
+            ..Attributes::default()
         }
     };
     let decision = rbac::decide(cluster, user, &asked);
