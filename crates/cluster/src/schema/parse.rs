@@ -73,7 +73,10 @@ pub(super) fn arena(definitions: &Definitions) -> Arena {
         if zeros::is_go(name) {
             node.go = true;
             if let NodeShape::Struct(fields) = &mut node.shape {
-                fields.iter_mut().for_each(|field| field.omitted = zeros::is_omitted(name, &field.name));
+                for field in fields.iter_mut() {
+                    field.pointer = zeros::is_pointer(name, field);
+                    field.omitted = zeros::is_omitted(name, field, arena.ty(field.node).scalar());
+                }
             }
             node.zeros = zeros::of(name, &node, |field| arena.ty(field.node).list().is_some());
         }
@@ -170,6 +173,7 @@ impl Arena {
                 default: schema.get("default").cloned(),
                 patch: patch(schema),
                 omitted: false,
+                pointer: false,
             })
             .collect();
         fields.sort_by(|one, two| one.name.cmp(&two.name));

@@ -385,7 +385,7 @@ fn a_document_is_written_as_go_would_write_it() {
         (
             "Service",
             doc!({"metadata": {}, "spec": {"ports": [], "selector": {}, "type": ""}, "status": null}),
-            doc!({"metadata": {}, "spec": {"type": ""}, "status": {"loadBalancer": {}}}),
+            doc!({"metadata": {}, "spec": {}, "status": {"loadBalancer": {}}}),
         ),
         (
             "ControllerRevision",

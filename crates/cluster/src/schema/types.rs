@@ -71,6 +71,8 @@ pub(super) struct FieldNode {
     pub(super) patch: Patch,
     /// Whether Go leaves it out when it is zero, though its zero is its default.
     pub(super) omitted: bool,
+    /// Whether an empty text is something else than none.
+    pub(super) pointer: bool,
 }
 
 /// A leaf.
@@ -436,6 +438,10 @@ impl<'a> Field<'a> {
 
     pub(super) fn is_omitted_when_zero(self) -> bool {
         self.field.omitted
+    }
+
+    pub(super) fn is_pointer(self) -> bool {
+        self.field.pointer
     }
 
     /// What a strategic merge patch does to it.

@@ -8,26 +8,147 @@
 //!
 //! OpenAPI says almost everywhere which fields have no absence: its generator gives such a field its zero as the
 //! default. It is silent on times and lists, which are `null` then, and it says the same of a few fields whose zero is a
-//! default proper. What it cannot tell is a number that is a pointer from one that is not, so a zero that was sent stays.
+//! default proper. What it cannot tell is a field that is a pointer from one that is not: that is written down here, text
+//! that is a pointer, and numbers that are none, for those are the fewer.
 
 use super::types::{Field, FieldNode, Node, NodeShape, Scalar, Shape, Type};
 use crate::quantity::Quantity;
 use crate::value::{Map, Text, Value};
 
 /// Fields whose default is a zero, but that are left out when they are zero: by the end of their definition's name.
-const OMITTED: &[(&str, &str)] = &[
-    (".api.autoscaling.v1.ScaleSpec", "replicas"),
-    (".api.core.v1.AzureDiskVolumeSource", "readOnly"),
-    (".api.core.v1.ConfigMapEnvSource", "name"),
-    (".api.core.v1.ConfigMapKeySelector", "name"),
-    (".api.core.v1.ConfigMapProjection", "name"),
-    (".api.core.v1.ConfigMapVolumeSource", "name"),
-    (".api.core.v1.FileKeySelector", "optional"),
-    (".api.core.v1.LocalObjectReference", "name"),
-    (".api.core.v1.ReplicationControllerSpec", "minReadySeconds"),
-    (".api.core.v1.SecretEnvSource", "name"),
-    (".api.core.v1.SecretKeySelector", "name"),
-    (".api.core.v1.SecretProjection", "name"),
+const OMITTED: &[(&str, &[&str])] = &[
+    (".api.autoscaling.v1.ScaleSpec", &["replicas"]),
+    (".api.core.v1.ConfigMapEnvSource", &["name"]),
+    (".api.core.v1.ConfigMapKeySelector", &["name"]),
+    (".api.core.v1.ConfigMapProjection", &["name"]),
+    (".api.core.v1.ConfigMapVolumeSource", &["name"]),
+    (".api.core.v1.LocalObjectReference", &["name"]),
+    (".api.core.v1.ReplicationControllerSpec", &["minReadySeconds"]),
+    (".api.core.v1.SecretEnvSource", &["name"]),
+    (".api.core.v1.SecretKeySelector", &["name"]),
+    (".api.core.v1.SecretProjection", &["name"]),
+];
+
+/// Numbers and truth values that are left out when they are zero. Of others, a zero that was sent stays.
+const NOT_POINTERS: &[(&str, &[&str])] = &[
+    (".APIServiceSpec", &["insecureSkipTLSVerify"]),
+    (".AWSElasticBlockStoreVolumeSource", &["partition", "readOnly"]),
+    (".CSIDriverSpec", &["preventPodSchedulingIfMissing"]),
+    (".Container", &["stdin", "stdinOnce", "tty"]),
+    (".ContainerPort", &["hostPort"]),
+    (".CustomResourceColumnDefinition", &["priority"]),
+    (".CustomResourceDefinitionSpec", &["preserveUnknownFields"]),
+    (".CustomResourceDefinitionVersion", &["deprecated"]),
+    (".DaemonSetSpec", &["minReadySeconds"]),
+    (".DeploymentSpec", &["minReadySeconds", "paused"]),
+    (".DeviceSubRequest", &["count"]),
+    (".EphemeralContainer", &["stdin", "stdinOnce", "tty"]),
+    (".Event", &["count", "deprecatedCount"]),
+    (".ExactDeviceRequest", &["count"]),
+    (".GCEPersistentDiskVolumeSource", &["partition", "readOnly"]),
+    (".ISCSIPersistentVolumeSource", &["chapAuthDiscovery", "chapAuthSession", "readOnly"]),
+    (".ISCSIVolumeSource", &["chapAuthDiscovery", "chapAuthSession", "readOnly"]),
+    (
+        ".JSONSchemaProps",
+        &[
+            "exclusiveMaximum",
+            "exclusiveMinimum",
+            "nullable",
+            "uniqueItems",
+            "x-kubernetes-embedded-resource",
+            "x-kubernetes-int-or-string",
+        ],
+    ),
+    (".NodeSpec", &["unschedulable"]),
+    (".ObjectMeta", &["generation"]),
+    (".PodSpec", &["hostIPC", "hostNetwork", "hostPID"]),
+    (".PriorityClass", &["globalDefault"]),
+    (".Probe", &["initialDelaySeconds"]),
+    (".ReplicaSetSpec", &["minReadySeconds"]),
+    (".ResourcePolicyRule", &["clusterScope"]),
+    (".ScaleIOPersistentVolumeSource", &["readOnly", "sslEnabled"]),
+    (".ScaleIOVolumeSource", &["readOnly", "sslEnabled"]),
+    (".ServiceBackendPort", &["number"]),
+    (".ServicePort", &["nodePort"]),
+    (".ServiceSpec", &["healthCheckNodePort", "publishNotReadyAddresses"]),
+    (".StatefulSetSpec", &["minReadySeconds"]),
+    (".VolumeMount", &["readOnly"]),
+];
+
+/// Types of volumes of which a pointer says whether they are only read.
+const SAY_WHETHER_READ: &[&str] = &[".AzureDiskVolumeSource", ".core.v1.CSIVolumeSource"];
+
+/// Optional text that is a pointer, so that none is something else than an empty one.
+const POINTERS: &[(&str, &[&str])] = &[
+    (".AppArmorProfile", &["localhostProfile"]),
+    (".AzureDiskVolumeSource", &["cachingMode", "fsType", "kind"]),
+    (".AzureFilePersistentVolumeSource", &["secretNamespace"]),
+    (".CSIDriverSpec", &["fsGroupPolicy"]),
+    (".CSIVolumeSource", &["fsType"]),
+    (".ClusterTrustBundleProjection", &["name", "signerName"]),
+    (".Container", &["restartPolicy"]),
+    (".CronJobSpec", &["timeZone"]),
+    (".CustomResourceDefinitionVersion", &["deprecationWarning"]),
+    (".CustomResourceSubresourceScale", &["labelSelectorPath"]),
+    (".Device", &["nodeName"]),
+    (".DeviceAttribute", &["string", "version"]),
+    (".DeviceClassSpec", &["extendedResourceName"]),
+    (".DeviceConstraint", &["distinctAttribute", "matchAttribute"]),
+    (".Endpoint", &["hostname", "nodeName", "zone"]),
+    (".EndpointAddress", &["nodeName"]),
+    (".core.v1.EndpointPort", &["appProtocol"]),
+    (".discovery.v1.EndpointPort", &["appProtocol", "name", "protocol"]),
+    (".EphemeralContainer", &["restartPolicy"]),
+    (".GRPCAction", &["service"]),
+    (".GlusterfsPersistentVolumeSource", &["endpointsNamespace"]),
+    (".HPAScalingRules", &["selectPolicy"]),
+    (".HTTPIngressPath", &["pathType"]),
+    (".HostPathVolumeSource", &["type"]),
+    (".ISCSIPersistentVolumeSource", &["initiatorName"]),
+    (".ISCSIVolumeSource", &["initiatorName"]),
+    (".IngressClassParametersReference", &["apiGroup", "namespace", "scope"]),
+    (".IngressSpec", &["ingressClassName"]),
+    (".JSONSchemaProps", &["x-kubernetes-list-type", "x-kubernetes-map-type"]),
+    (".JobSpec", &["completionMode", "managedBy", "podReplacementPolicy"]),
+    (".LeaseSpec", &["holderIdentity", "preferredHolder", "strategy"]),
+    (".Lifecycle", &["stopSignal"]),
+    (".LoadBalancerIngress", &["ipMode"]),
+    (".LocalVolumeSource", &["fsType"]),
+    (".MatchResources", &["matchPolicy"]),
+    (".MutatingAdmissionPolicySpec", &["failurePolicy"]),
+    (".MutatingWebhook", &["failurePolicy", "matchPolicy", "reinvocationPolicy", "sideEffects"]),
+    (".NamedRuleWithOperations", &["scope"]),
+    (".NetworkPolicyPort", &["protocol"]),
+    (".ParamRef", &["parameterNotFoundAction"]),
+    (".PersistentVolumeClaimSpec", &["storageClassName", "volumeAttributesClassName", "volumeMode"]),
+    (".PersistentVolumeSpec", &["volumeAttributesClassName", "volumeMode"]),
+    (".PodDNSConfigOption", &["value"]),
+    (".PodDisruptionBudgetSpec", &["unhealthyPodEvictionPolicy"]),
+    (".PodFailurePolicyOnExitCodesRequirement", &["containerName"]),
+    (".PodResourceClaim", &["resourceClaimName", "resourceClaimTemplateName"]),
+    (".PodSecurityContext", &["fsGroupChangePolicy", "seLinuxChangePolicy", "supplementalGroupsPolicy"]),
+    (".PodSpec", &["hostnameOverride", "preemptionPolicy", "runtimeClassName"]),
+    (".PriorityClass", &["preemptionPolicy"]),
+    (".ResourceSliceSpec", &["nodeName"]),
+    (".RuleWithOperations", &["scope"]),
+    (".SeccompProfile", &["localhostProfile"]),
+    (".SecurityContext", &["procMount"]),
+    (".ServicePort", &["appProtocol"]),
+    (".ServiceReference", &["path"]),
+    (".ServiceSpec", &["internalTrafficPolicy", "ipFamilyPolicy", "loadBalancerClass", "trafficDistribution"]),
+    (".StorageClass", &["reclaimPolicy", "volumeBindingMode"]),
+    (".SuccessPolicyRule", &["succeededIndexes"]),
+    (".TopologySpreadConstraint", &["nodeAffinityPolicy", "nodeTaintsPolicy"]),
+    (".TypedLocalObjectReference", &["apiGroup"]),
+    (".TypedObjectReference", &["apiGroup", "namespace"]),
+    (".ValidatingAdmissionPolicySpec", &["failurePolicy"]),
+    (".ValidatingWebhook", &["failurePolicy", "matchPolicy", "sideEffects"]),
+    (".Validation", &["reason"]),
+    (".ValidationRule", &["reason"]),
+    (".VolumeAttachmentSource", &["persistentVolumeName"]),
+    (".VolumeMount", &["mountPropagation", "recursiveReadOnly"]),
+    (".WebhookClientConfig", &["url"]),
+    (".WindowsSecurityContextOptions", &["gmsaCredentialSpec", "gmsaCredentialSpecName", "runAsUserName"]),
 ];
 
 /// Lists and times that are `null` when nobody set them, though OpenAPI does not require them.
@@ -35,6 +156,8 @@ const NULL: &[(&str, &[&str])] = &[
     (".api.autoscaling.v2.HorizontalPodAutoscalerStatus", &["currentMetrics"]),
     (".api.core.v1.ContainerStateRunning", &["startedAt"]),
     (".api.core.v1.ContainerStateTerminated", &["finishedAt", "startedAt"]),
+    (".api.core.v1.TypedLocalObjectReference", &["apiGroup"]),
+    (".api.core.v1.TypedObjectReference", &["apiGroup"]),
     (".api.core.v1.Event", &["eventTime", "firstTimestamp", "lastTimestamp"]),
     (".api.discovery.v1.EndpointSlice", &["endpoints", "ports"]),
     (".api.events.v1.Event", &["deprecatedFirstTimestamp", "deprecatedLastTimestamp", "eventTime"]),
@@ -54,9 +177,25 @@ pub(super) fn is_go(name: &str) -> bool {
     name.strip_prefix("io.k8s.").and_then(|rest| rest.split('.').next()).is_some_and(|module| MODULES.contains(&module))
 }
 
-/// Whether a field is left out when it is zero, though its zero is its default.
-pub(super) fn is_omitted(name: &str, field: &str) -> bool {
-    OMITTED.iter().any(|(end, omitted)| name.ends_with(end) && field == *omitted)
+fn is_in(table: &[(&str, &[&str])], name: &str, field: &FieldNode) -> bool {
+    table.iter().any(|(end, fields)| name.ends_with(end) && fields.contains(&field.name.as_str()))
+}
+
+/// Whether an empty text in a field is something else than none.
+pub(super) fn is_pointer(name: &str, field: &FieldNode) -> bool {
+    is_in(POINTERS, name, field)
+}
+
+/// Whether a field is left out when it is zero.
+pub(super) fn is_omitted(name: &str, field: &FieldNode, scalar: Option<Scalar>) -> bool {
+    match (scalar, &field.default) {
+        (Some(Scalar::String | Scalar::Bytes), None) => !field.required && !is_pointer(name, field),
+        (Some(Scalar::Boolean), None) if field.name.as_str() == "readOnly" && name.ends_with("VolumeSource") => {
+            !SAY_WHETHER_READ.iter().any(|end| name.ends_with(end))
+        }
+        (_, None) => is_in(NOT_POINTERS, name, field),
+        (_, Some(_)) => is_in(OMITTED, name, field),
+    }
 }
 
 /// What the fields of one of Kubernetes' own types are when nobody set them.
@@ -99,8 +238,10 @@ impl Type<'_> {
             (Value::Object(map), Shape::Map(values)) => map_written(map, values, typed, as_read).map(Value::from),
             (Value::Array(list), Shape::List(list_type)) => {
                 let mut changed: Option<Vec<Value>> = None;
+                let typed = typed || self.is_go();
                 for (at, item) in list.iter().enumerate() {
-                    if let Some(new) = list_type.items.written(item, typed, as_read)
+                    let zero = (item.is_null() && typed).then(|| list_type.items.zero()).flatten();
+                    if let Some(new) = zero.or_else(|| list_type.items.written(item, typed, as_read))
                         && let Some(place) = changed.get_or_insert_with(|| list.to_vec()).get_mut(at)
                     {
                         *place = new;
@@ -116,6 +257,60 @@ impl Type<'_> {
             // Bytes are written in one line, however they were sent.
             (Value::String(text), Shape::Scalar(Scalar::Bytes)) if typed && text.contains(['\n', '\r']) => {
                 Some(Value::from(text.replace(['\n', '\r'], "")))
+            }
+            _ => None,
+        }
+    }
+
+    /// What Go makes of `null` where there is no absence: in a list or a map.
+    fn zero(self) -> Option<Value> {
+        match self.shape() {
+            Shape::Scalar(Scalar::String | Scalar::Bytes) => Some(Value::from("")),
+            Shape::Struct => {
+                Some(self.written(&Value::Object(Map::default()), true, false).unwrap_or_else(|| Map::default().into()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The object without what says nothing to Go. Unlike [`Type::as_go`] it adds nothing.
+    #[must_use]
+    pub fn without_zeros(self, document: &Value) -> Option<Value> {
+        match (document, self.shape()) {
+            (Value::Object(map), Shape::Struct) => {
+                let typed = self.is_go();
+                let mut changed: Option<Map> = None;
+                for (key, below) in map {
+                    let Some(field) = self.field(key) else { continue };
+                    let none = below.as_str() == Some("") && !field.is_pointer();
+                    let scalar = matches!(field.ty().shape(), Shape::Scalar(_));
+                    if typed && scalar && (none || field.is_absence(below)) {
+                        changed.get_or_insert_with(|| map.clone()).remove(key);
+                    } else if let Some(new) = field.ty().without_zeros(below) {
+                        changed.get_or_insert_with(|| map.clone()).insert(key.clone(), new);
+                    }
+                }
+                changed.map(Value::from)
+            }
+            (Value::Object(map), Shape::Map(values)) => {
+                let mut changed: Option<Map> = None;
+                for (key, below) in map {
+                    if let Some(new) = values.without_zeros(below) {
+                        changed.get_or_insert_with(|| map.clone()).insert(key.clone(), new);
+                    }
+                }
+                changed.map(Value::from)
+            }
+            (Value::Array(list), Shape::List(list_type)) => {
+                let mut changed: Option<Vec<Value>> = None;
+                for (at, item) in list.iter().enumerate() {
+                    if let Some(new) = list_type.items.without_zeros(item)
+                        && let Some(place) = changed.get_or_insert_with(|| list.to_vec()).get_mut(at)
+                    {
+                        *place = new;
+                    }
+                }
+                changed.map(Value::from)
             }
             _ => None,
         }
@@ -155,11 +350,8 @@ fn map_written(map: &Map, values: Type<'_>, typed: bool, as_read: bool) -> Optio
     let mut changed: Option<Map> = None;
     for (key, below) in map {
         let is_text = matches!(values.scalar(), Some(Scalar::String | Scalar::Bytes));
-        let new = if typed && below.is_null() && is_text {
-            Some(Value::from(""))
-        } else {
-            values.written(below, typed, as_read)
-        };
+        let new =
+            if typed && below.is_null() && is_text { values.zero() } else { values.written(below, typed, as_read) };
         if let Some(new) = new {
             changed.get_or_insert_with(|| map.clone()).insert(key.clone(), new);
         }

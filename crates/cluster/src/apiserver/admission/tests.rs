@@ -200,7 +200,7 @@ fn a_standard_is_what_it_was_in_the_version_that_the_namespace_names() {
             doc!({}),
             r#"runAsNonRoot != true (pod or container "app" must set securityContext.runAsNonRoot=true)"#,
         ),
-        ("restricted", "v1.99", doc!({"hostUsers": false, "os": {"name": "windows"}}), ""),
+        ("restricted", "v1.99", doc!({"os": {"name": "windows"}, "securityContext": {"runAsNonRoot": true}}), ""),
     ];
     for (level, version, spec, want) in cases {
         let mut cluster = testing::cluster(&[]);

@@ -117,7 +117,6 @@ types! {
         "spec"."replicas" = 1;
         "spec"."revisionHistoryLimit" = 10;
         "spec"."podManagementPolicy" = "OrderedReady";
-        "spec"."updateStrategy"."type" = "RollingUpdate";
         "spec"."persistentVolumeClaimRetentionPolicy"."whenDeleted" = "Retain";
         "spec"."persistentVolumeClaimRetentionPolicy"."whenScaled" = "Retain";
     } [
@@ -208,7 +207,10 @@ types! {
         "exactly" => EXACT_DEVICES;
         "firstAvailable" => EXACT_DEVICES;
     ]
-    EXACT_DEVICES: exact_devices { "allocationMode" = "ExactCount"; }
+    EXACT_DEVICES: exact_devices { "allocationMode" = "ExactCount"; } [
+        "tolerations" => DEVICE_TOLERATION;
+    ]
+    DEVICE_TOLERATION { "operator" = "Equal"; }
     PRIORITY_CLASS { "preemptionPolicy" = "PreemptLowerPriority"; }
 
     VALIDATING_WEBHOOKS {} [
@@ -291,7 +293,13 @@ fn deployment(object: &mut Value) {
 }
 
 fn stateful_set(object: &mut Value) {
-    rolling(object, "updateStrategy", &[("partition", 0.into())]);
+    let strategy = object.at(&["spec", "updateStrategy"]);
+    let said = !strategy.at(&["type"]).is_null();
+    // Who names the way of updating, and says no more, is taken at their word.
+    if !said || !strategy.at(&["rollingUpdate"]).is_null() {
+        set_missing(object, &["spec", "updateStrategy", "type"], || Value::from("RollingUpdate"));
+        rolling(object, "updateStrategy", &[("partition", 0.into())]);
+    }
     // Behind a feature gate that is off: what a client says of it is dropped.
     let gated = &["spec", "updateStrategy", "rollingUpdate", "maxUnavailable"];
     if object.find(gated).is_some() {

@@ -91,14 +91,10 @@ fn fill(kind: &Type, object: &mut Value) {
     }
 }
 
-/// Sets what stands at the end of a path if nothing does. To Go, text that is empty is absent.
+/// Sets what stands at the end of a path if nothing does. What Go takes for nothing is gone by then.
 fn set_missing(object: &mut Value, path: &[&str], value: impl FnOnce() -> Value) {
-    let have = object.at(path);
-    if have.is_null() || have.as_str().is_some_and(str::is_empty) {
-        let value = value();
-        if value != *have {
-            object.set(path, value);
-        }
+    if object.at(path).is_null() {
+        object.set(path, value());
     }
 }
 

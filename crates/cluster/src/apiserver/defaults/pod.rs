@@ -164,11 +164,35 @@ fn container(container: &mut Value) {
     set_missing(container, &["imagePullPolicy"], || Value::from(policy));
 }
 
-/// An image whose tag moves is asked for each time.
+/// An image whose tag moves is asked for each time. Of a text that names no image no tag is known.
 fn pull_policy(image: &str) -> &'static str {
-    let untagged = image.rsplit('/').next().is_some_and(|last| !last.contains(':'));
-    let latest = !image.is_empty() && !image.contains('@') && (untagged || image.ends_with(":latest"));
+    let (image, digest) = image.split_once('@').map_or((image, None), |(image, digest)| (image, Some(digest)));
+    let (name, tag) = match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (image, None),
+    };
+    let latest = digest.is_none() && is_image(name) && tag.is_none_or(|tag| tag == "latest");
     if latest { "Always" } else { "IfNotPresent" }
+}
+
+/// `registry.example.com:5000/team/image`: the host may be anything like one; the rest is in small letters.
+fn is_image(name: &str) -> bool {
+    let host = |part: &str| part.contains(['.', ':']) || part == "localhost" || part != part.to_lowercase();
+    let path = match name.split_once('/') {
+        Some((first, rest)) if host(first) => rest,
+        _ => name,
+    };
+    let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let part = |part: &str| {
+        let bytes = part.as_bytes();
+        let ends = bytes.first().copied().is_some_and(word) && bytes.last().copied().is_some_and(word);
+        let sound = bytes.iter().all(|byte| word(*byte) || matches!(byte, b'.' | b'_' | b'-'));
+        // Words are held together by a dot, one or two lines below, or dashes; never by two kinds.
+        let separators = part.split(|letter: char| letter.is_ascii_alphanumeric()).filter(|one| !one.is_empty());
+        ends && sound
+            && separators.into_iter().all(|one| matches!(one, "." | "_" | "__") || one.bytes().all(|b| b == b'-'))
+    };
+    name.len() <= 255 && path.split('/').all(part)
 }
 
 fn probe(probe: &mut Value) {

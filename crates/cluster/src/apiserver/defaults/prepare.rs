@@ -14,7 +14,21 @@ const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 /// A new object, with its uid.
 pub(in crate::apiserver) fn prepare_create(resource: &str, object: &mut Value) {
+    if let Some(path) = pod_of(resource) {
+        drop_in_pod(object, path);
+    }
     match resource {
+        "persistentvolumeclaims" => one_source(object),
+        "resourceslices.resource.k8s.io" => {
+            let now = object.at(&["metadata", "creationTimestamp"]).clone();
+            change(object, &["spec", "devices"], |device| {
+                change(device, &["taints"], |taint| {
+                    if taint.at(&["timeAdded"]).is_null() {
+                        taint.set(&["timeAdded"], now.clone());
+                    }
+                });
+            });
+        }
         "pods" => {
             if object.at(&["spec", "terminationGracePeriodSeconds"]).as_int().is_some_and(|seconds| seconds < 0) {
                 object.set(&["spec", "terminationGracePeriodSeconds"], 1);
@@ -63,7 +77,11 @@ fn gated(pod: &Value) -> Value {
 
 /// A change of all but the status.
 pub(in crate::apiserver) fn prepare_update(resource: &str, object: &mut Value, old: &Value) {
+    if let Some(path) = pod_of(resource) {
+        drop_in_pod(object, path);
+    }
     match resource {
+        "persistentvolumeclaims" => one_source(object),
         "services" => service::keep(object, old),
         "daemonsets.apps" => {
             let have = old.annotation(TEMPLATE_GENERATION).and_then(|count| count.parse().ok()).unwrap_or(1_i64);
@@ -78,6 +96,73 @@ pub(in crate::apiserver) fn prepare_update(resource: &str, object: &mut Value, o
         "certificatesigningrequests.certificates.k8s.io" => object.set(&["spec"], old.at(&["spec"]).clone()),
         "leases.coordination.k8s.io" => drop(object, old, LEASE_GATED),
         _ => {}
+    }
+}
+
+/// Where a kind has the spec of a pod.
+fn pod_of(resource: &str) -> Option<&'static [&'static str]> {
+    Some(match resource {
+        "pods" => &["spec"],
+        "podtemplates" => &["template", "spec"],
+        "cronjobs.batch" => &["spec", "jobTemplate", "spec", "template", "spec"],
+        "deployments.apps"
+        | "replicasets.apps"
+        | "statefulsets.apps"
+        | "daemonsets.apps"
+        | "jobs.batch"
+        | "replicationcontrollers" => &["spec", "template", "spec"],
+        _ => return None,
+    })
+}
+
+/// What of a pod is behind a feature gate that a stock server has off.
+fn drop_in_pod(object: &mut Value, path: &[&str]) {
+    change(object, path, |spec| {
+        if spec.get("schedulingGroup").is_some() {
+            spec.remove(&["schedulingGroup"]);
+        }
+        change(spec, &["volumes"], |volume| {
+            change(volume, &["projected", "sources"], |source| {
+                for kind in ["clusterTrustBundle", "podCertificate"] {
+                    if source.get(kind).is_some() {
+                        source.remove(&[kind]);
+                    }
+                }
+            });
+        });
+        for list in ["containers", "initContainers", "ephemeralContainers"] {
+            change(spec, &[list], |container| {
+                if container.find(&["lifecycle", "stopSignal"]).is_some() {
+                    container.remove(&["lifecycle", "stopSignal"]);
+                    if container.at(&["lifecycle"]).is_empty() {
+                        container.remove(&["lifecycle"]);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// Two names of what a claim is filled from: who sets one sets both. The newer one may name a namespace, but behind a
+/// feature gate that a stock server has off.
+fn one_source(claim: &mut Value) {
+    if claim.find(&["spec", "dataSourceRef", "namespace"]).is_some() {
+        claim.remove(&["spec", "dataSourceRef"]);
+    }
+    // The older name knows of claims and snapshots only, and forgets the rest.
+    let source = claim.at(&["spec", "dataSource"]);
+    let known = match source.at(&["apiGroup"]).str_or_empty() {
+        "" => source.at(&["kind"]) == "PersistentVolumeClaim",
+        group => group == "snapshot.storage.k8s.io" && source.at(&["kind"]) == "VolumeSnapshot",
+    };
+    if !source.is_null() && !known && claim.at(&["spec", "dataSourceRef"]).is_null() {
+        claim.remove(&["spec", "dataSource"]);
+    }
+    let (old, new) = (claim.at(&["spec", "dataSource"]).clone(), claim.at(&["spec", "dataSourceRef"]).clone());
+    if new.is_null() && !old.is_null() {
+        claim.set(&["spec", "dataSourceRef"], old);
+    } else if old.is_null() && !new.is_null() {
+        claim.set(&["spec", "dataSource"], new);
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::strategy::{Dependents, Strategy};
 use super::{Writer, definitions, set_condition, types_changed};
 use crate::apiserver::admission;
-use crate::apiserver::status::{Cause, Status};
+use crate::apiserver::status::Status;
 use crate::cluster::Cluster;
 use crate::doc;
 use crate::object::ObjectKey;
@@ -243,26 +243,6 @@ pub fn is_done(key: &ObjectKey, object: &Value) -> bool {
     // A pod that may take its time is ended by its kubelet, not by the last finalizer.
     let grace = object.at(&["metadata", "deletionGracePeriodSeconds"]).as_int().unwrap_or(0);
     !held && !filled && grace == 0
-}
-
-/// Finalizers are only taken away from what is going, never added.
-pub(super) fn finalizer_causes(object: &Value, old: &Value) -> Vec<Cause> {
-    if !old.is_terminating() {
-        return Vec::new();
-    }
-    let added: Vec<String> = object
-        .finalizers()
-        .filter(|name| !old.finalizers().any(|have| have == *name))
-        .map(|name| format!("{name:?}"))
-        .collect();
-    if added.is_empty() {
-        return Vec::new();
-    }
-    let why = format!(
-        "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
-        added.join(", ")
-    );
-    vec![Cause::forbidden("metadata.finalizers", &why)]
 }
 
 /// Says in a definition's status that its objects are about to be deleted.

@@ -132,6 +132,7 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     if resource == "certificatesigningrequests.certificates.k8s.io" {
         ask_as(&writer.user, &mut object);
     }
+    forget_zeros(known.as_deref(), &mut object);
     defaults::apply(resource, &mut object);
     let schema = custom::schema(cluster, resource, &writer.version);
     if let Some(schema) = &schema {
@@ -152,7 +153,7 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     if let Some(typed) = known.as_ref().and_then(|known| known.ty().as_go(&object)) {
         object = typed;
     }
-    let mut causes = validation::create(&key, &object);
+    let mut causes = validation::create(&key, &writer.version, &object);
     if key.name.is_empty() && !causes.iter().any(|cause| cause.field == "metadata.name") {
         causes.insert(0, Cause::required("metadata.name", "name or generateName is required"));
     }
@@ -160,7 +161,7 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     if !causes.is_empty() {
         return Err(Status::invalid(group, object.kind(), &key.name, &causes));
     }
-    writer.heard.borrow_mut().extend(validation::warnings(&key, &object));
+    writer.heard.borrow_mut().extend(validation::warnings(&key, &object, None));
     let names_a_version = version.parse::<u64>().is_ok_and(|version| version != 0);
     if names_a_version && !writer.dry_run && !writer.applied {
         // The storage says this, so it is said as its own error, and only when something is to be stored. What is
@@ -172,6 +173,13 @@ pub fn create(cluster: &mut Cluster, resource: &str, mut object: Value, writer: 
     }
     admission::validate(cluster, write, &object)?;
     Ok(store(cluster, &key, object, writer))
+}
+
+/// Drops what says nothing to Go, which is how defaults see an object: text that is empty is none, unless it is a pointer.
+fn forget_zeros(known: Option<&crate::schema::Resource>, object: &mut Value) {
+    if let Some(less) = known.and_then(|known| known.ty().without_zeros(object)) {
+        *object = less;
+    }
 }
 
 /// Whoever asks for a certificate is who the request says asks, whatever it says.
@@ -283,6 +291,7 @@ pub fn update(
     }
     match part {
         Part::Main | Part::Finalizers | Part::EphemeralContainers | Part::Resources => {
+            forget_zeros(known.as_deref(), &mut object);
             defaults::apply(&key.resource, &mut object);
             if let Some(schema) = &schema {
                 custom::fill(schema, &mut object);
@@ -316,14 +325,21 @@ pub fn update(
             _ => object = typed,
         }
     }
+    let warned = |object: &Value| {
+        if part == Part::Main {
+            writer.heard.borrow_mut().extend(validation::warnings(key, object, Some(&old)));
+        }
+    };
     if (object == old || apply::differ_in_times_only(&object, &old)) && (uid.is_empty() || uid == old.uid()) {
+        warned(&old);
         return Ok(old);
     }
-    let mut causes = update_causes(key, &object, &old, &uid, part);
+    let mut causes = update_causes(key, &writer.version, &object, &old, &uid, part);
     causes.extend(schema.iter().flat_map(|schema| custom::causes(schema, &object, Some(&old))));
     if !causes.is_empty() {
         return Err(Status::invalid(group, object.kind(), &key.name, &causes));
     }
+    warned(&object);
     let write = admission::Write { key, old: Some(&old), writer };
     match part {
         Part::Status => admission::validate_status(cluster, write, &object)?,
@@ -390,8 +406,8 @@ fn check_version(key: &ObjectKey, object: &Value, old: &Value, strategy: &Strate
 
 /// What is wrong with a change. The real server checks metadata twice, once for all kinds and once for each, and says so
 /// twice; each kind's check is validation's.
-fn update_causes(key: &ObjectKey, object: &Value, old: &Value, uid: &str, part: Part) -> Vec<Cause> {
-    let mut causes = delete::finalizer_causes(object, old);
+fn update_causes(key: &ObjectKey, version: &str, object: &Value, old: &Value, uid: &str, part: Part) -> Vec<Cause> {
+    let mut causes = Vec::new();
     let mut fixed = Vec::new();
     if !uid.is_empty() && uid != old.uid() {
         fixed.push(Cause::invalid("metadata.uid", uid, "field is immutable"));
@@ -404,7 +420,7 @@ fn update_causes(key: &ObjectKey, object: &Value, old: &Value, uid: &str, part: 
     }
     causes.extend(fixed.iter().chain(&fixed).cloned());
     causes.extend(match part {
-        Part::Main | Part::Finalizers => validation::update(key, object, old),
+        Part::Main | Part::Finalizers => validation::update(key, version, object, old),
         Part::Status => validation::status(key, object, old),
         Part::EphemeralContainers => validation::ephemeral_containers(key, object, old),
         Part::Resources => validation::resize(key, object, old),

@@ -4,27 +4,31 @@
 //! Does not know: the drivers.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
-use super::faults::{At, Faults};
+use super::faults::{At, Faults, quote, shown};
 use super::selectors::label_selector;
-use super::{names, pod};
+use super::{internal, names, pod, source};
 use crate::value::Value;
 
-/// An Event: it is in the namespace of what it is about.
-pub(super) fn event(root: &At<'_>, faults: &mut Faults) {
+/// An Event, in words of `core/v1` or of `events.k8s.io/v1`: what the newer version says has to say all.
+pub(super) fn event(root: &At<'_>, newer: bool, faults: &mut Faults) {
     let about = root.down(&["involvedObject", "namespace"]);
     let (own, its) = (root.value.namespace(), about.text());
     let is_new = !root.field("eventTime").is_absent();
-    let agree = if its.is_empty() { own == "default" || (is_new && own == "kube-system") } else { own == its };
-    if !agree && (!is_new || its.is_empty()) {
-        faults.invalid_as(&about, &super::faults::quote(its), "does not match event.namespace");
+    let agree = match (its.is_empty(), is_new) {
+        (true, true) => matches!(own, "default" | "kube-system"),
+        (true, false) => own == "default",
+        (false, true) => true,
+        (false, false) => own == its,
+    };
+    if !agree {
+        faults.invalid_as(&about, &quote(its), "does not match event.namespace");
     }
     if is_new {
         let controller = root.field("reportingComponent");
-        if faults.some_text(&controller) {
-            faults.all(&controller, names::qualified(controller.text()));
-        }
+        let controller = if newer { root.named("reportingController", controller.value) } else { controller };
+        faults.some_text(&controller);
+        faults.text_in(&controller, names::qualified);
         for field in ["reportingInstance", "action", "reason"] {
             let field = root.field(field);
             if faults.some_text(&field) && field.text().len() > 128 {
@@ -35,6 +39,79 @@ pub(super) fn event(root: &At<'_>, faults: &mut Faults) {
         if message.text().len() > 1024 {
             faults.invalid_as(&message, "\"\"", "can have at most 1024 characters");
         }
+    }
+}
+
+/// What a new Event in words of `events.k8s.io/v1` has to be besides.
+pub(super) fn new_event(root: &At<'_>, faults: &mut Faults) {
+    event_series(root, faults);
+    let time = root.field("eventTime");
+    if time.is_absent() {
+        faults.required(&time, "");
+    }
+    let kind = root.field("type");
+    if !matches!(kind.text(), "Normal" | "Warning") {
+        faults.invalid_as(&kind, "\"\"", &format!("has invalid value: {}", kind.text()));
+    }
+    for field in ["firstTimestamp", "lastTimestamp", "count"] {
+        let old = root.field(field);
+        if !old.is_absent() && old.number() != Some(0) {
+            faults.invalid_as(&old, "\"\"", "needs to be unset");
+        }
+    }
+    let source = root.field("source");
+    if ["component", "host"].iter().any(|field| !source.field(field).text().is_empty()) {
+        faults.invalid_as(&source, "\"\"", "needs to be unset");
+    }
+}
+
+fn event_series(root: &At<'_>, faults: &mut Faults) {
+    let series = root.field("series");
+    if series.is_absent() {
+        return;
+    }
+    if series.field("count").number().unwrap_or(0) < 2 {
+        faults.invalid_as(&series.field("count"), "\"\"", "should be at least 2");
+    }
+    let last = series.field("lastObservedTime");
+    if last.is_absent() {
+        faults.required(&last, "");
+    }
+}
+
+/// What happened does not change; how often may.
+pub(super) fn event_update(root: &At<'_>, old: &Value, faults: &mut Faults) {
+    if root.field("series").value != old.at(&["series"]) {
+        event_series(root, faults);
+    }
+    for (field, named, shape) in [
+        ("involvedObject", "involvedObject", "*ObjectReference"),
+        ("reason", "reason", ""),
+        ("message", "message", ""),
+        ("source", "source", "*EventSource"),
+        ("firstTimestamp", "firstTimestamp", "time"),
+        ("lastTimestamp", "lastTimestamp", "time"),
+        ("count", "count", "0"),
+        ("reason", "reason", ""),
+        ("type", "type", ""),
+        ("eventTime", "eventTime", "time"),
+        ("action", "action", ""),
+        ("related", "related", "ObjectReference"),
+        ("reportingComponent", "reportingController", ""),
+        ("reportingInstance", "reportingInstance", ""),
+    ] {
+        let (new, had) = (root.named(named, root.value.at(&[field])), old.at(&[field]));
+        if new.value == had || (new.value.is_empty() && had.is_empty() && shape != "ObjectReference") {
+            continue;
+        }
+        let shown = match (shape, new.value) {
+            ("", _) => quote(new.text()),
+            ("0", _) => new.number().unwrap_or(0).to_string(),
+            ("ObjectReference" | "time", Value::Null) => "null".to_owned(),
+            ("time", _) => shown(new.value),
+            (shape, value) => internal::of(shape.trim_start_matches('*'), value),
+        };
+        faults.invalid_as(&new, &shown, "field is immutable");
     }
 }
 
@@ -52,39 +129,48 @@ pub(super) fn template(root: &At<'_>, faults: &mut Faults) {
     pod::template(&root.field("template"), &BTreeSet::new(), faults);
 }
 
-/// The name of a driver.
-fn driver_name(at: &At<'_>, faults: &mut Faults) {
-    if faults.some_text(at) {
-        if at.text().len() > 63 {
-            faults.too_long(at, 63);
-        }
-        faults.all(at, names::subdomain(&at.text().to_lowercase()));
-    }
-}
-
 /// A CSINode: the drivers of a node.
 pub(super) fn csi_node(root: &At<'_>, faults: &mut Faults) {
     let mut taken = BTreeSet::new();
     for driver in root.down(&["spec", "drivers"]).items() {
-        driver_name(&driver.field("name"), faults);
+        source::driver_name(&driver.field("name"), faults);
         let node = driver.field("nodeID");
         if faults.some_text(&node) && node.text().len() > 192 {
             faults.invalid(&node, "must be 192 characters or less");
         }
         faults.not_negative(&driver.down(&["allocatable", "count"]));
-        let keys = driver.field("topologyKeys");
-        let mut seen = BTreeSet::new();
-        for key in keys.items() {
-            if !seen.insert(key.text()) {
-                faults.duplicate_as(&keys, &super::faults::quote(key.text()));
-            }
-            for why in names::qualified(key.text()) {
-                faults.invalid_as(&keys, &super::faults::quote(key.text()), &why);
-            }
-        }
         let name = driver.field("name");
         if !taken.insert(name.text()) {
-            faults.duplicate(&name);
+            faults.duplicate_as(&name, &quote(name.text()));
+        }
+        // The real paths are those of the driver.
+        let mut seen = BTreeSet::new();
+        for key in driver.field("topologyKeys").value.items() {
+            let key = driver.sibling(key);
+            if key.text().is_empty() {
+                faults.required(&key, "");
+            }
+            if !seen.insert(key.text()) {
+                faults.duplicate_as(&key, &quote(key.text()));
+            }
+            faults.text_in(&key, names::qualified);
+        }
+    }
+}
+
+/// What may not change in a driver of a node: all but how many volumes it takes.
+pub(super) fn csi_node_update(root: &At<'_>, old: &Value, faults: &mut Faults) {
+    let drivers = root.down(&["spec", "drivers"]);
+    let fixed = |driver: &Value| {
+        let mut fixed = driver.clone();
+        fixed.object().remove("allocatable");
+        fixed
+    };
+    for had in old.at(&["spec", "drivers"]).items() {
+        for new in drivers.value.items().iter().filter(|new| new.at(&["name"]) == had.at(&["name"])) {
+            if fixed(new) != fixed(had) {
+                faults.invalid_as(&drivers, &internal::of("CSINodeDriver", &fixed(new)), "field is immutable");
+            }
         }
     }
 }
@@ -96,15 +182,13 @@ pub(super) fn capacity(root: &At<'_>, faults: &mut Faults) {
         faults.invalid_as(&class, &super::faults::quote(class.text()), &why);
     }
     label_selector(&root.field("nodeTopology"), faults);
-    for field in ["capacity", "maximumVolumeSize"] {
-        super::resources::amount(&root.field(field), "", faults);
-    }
+    super::resources::amount(&root.field("capacity"), "", faults);
 }
 
 /// A VolumeAttachment.
 pub(super) fn attachment(root: &At<'_>, faults: &mut Faults) {
     let spec = root.field("spec");
-    driver_name(&spec.field("attacher"), faults);
+    source::driver_name(&spec.field("attacher"), faults);
     let source = spec.field("source");
     let (inline, named) = (source.field("inlineVolumeSpec"), source.field("persistentVolumeName"));
     const ONE: &str = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
@@ -116,9 +200,17 @@ pub(super) fn attachment(root: &At<'_>, faults: &mut Faults) {
         }
         _ => {}
     }
-    let node = spec.field("nodeName");
-    for why in names::subdomain(node.text()) {
-        faults.invalid_as(&node, &super::faults::quote(node.text()), &why);
+    faults.text_in(&spec.field("nodeName"), names::subdomain);
+    if !named.is_absent() {
+        faults.text_in(&named, names::subdomain);
+    }
+}
+
+/// What is attached where does not change.
+pub(super) fn attachment_update(root: &At<'_>, old: &Value, faults: &mut Faults) {
+    let spec = root.field("spec");
+    if spec.value != old.at(&["spec"]) {
+        faults.invalid_as(&spec, &internal::of("VolumeAttachmentSpec", spec.value), "field is immutable");
     }
 }
 
@@ -148,19 +240,26 @@ pub(super) fn attributes_update(root: &At<'_>, old: &Value, faults: &mut Faults)
 
 /// An IPAddress, which is named after itself.
 pub(super) fn ip_address(root: &At<'_>, faults: &mut Faults) {
-    let name = root.down(&["metadata", "name"]);
-    match name.text().parse::<IpAddr>() {
-        Ok(address) if address.to_string() == name.text() => {}
-        Ok(address) => faults.invalid(&name, &format!("must be in canonical form ({:?})", address.to_string())),
-        Err(_) => faults.all(&name, names::address(name.text())),
-    }
     let parent = root.down(&["spec", "parentRef"]);
     if parent.is_absent() {
         faults.required(&parent, "");
         return;
     }
+    let group = parent.field("group");
+    faults.optional(&group, names::subdomain);
     for field in ["resource", "name"] {
-        faults.some_text(&parent.field(field));
+        faults.text_of(&parent.field(field), names::path_segment);
+    }
+    let namespace = parent.field("namespace");
+    faults.optional(&namespace, names::path_segment);
+}
+
+/// Whose an address is does not change.
+pub(super) fn ip_address_update(root: &At<'_>, old: &Value, faults: &mut Faults) {
+    let parent = root.down(&["spec", "parentRef"]);
+    if parent.value != old.at(&["spec", "parentRef"]) {
+        let shown = if parent.is_absent() { "null".to_owned() } else { internal::of("ParentReference", parent.value) };
+        faults.invalid_as(&parent, &shown, "field is immutable");
     }
 }
 

@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 use super::faults::{At, Faults, go_struct, quote};
 use super::selectors::{label_selector, taint_effect, tolerations};
 use super::workload::{at_most_all, count_or_share};
-use super::{metadata, names, resources};
-use crate::quantity::Quantity;
+use super::{internal, metadata, names, resources};
 use crate::value::Value;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -99,169 +98,6 @@ pub(super) fn binding_update(root: &At<'_>, old: &Value, faults: &mut Faults) {
     }
 }
 
-/// A ResourceQuota.
-pub(super) fn quota(root: &At<'_>, faults: &mut Faults) {
-    let spec = root.field("spec");
-    for (name, amount) in spec.field("hard").entries() {
-        resources::quota_name(&amount, name, faults);
-        resources::amount(&amount, name, faults);
-    }
-    let scopes = spec.field("scopes");
-    let listed: Vec<&str> = scopes.value.items().iter().map(Value::str_or_empty).collect();
-    let hard = spec.field("hard");
-    let of_pods = |name: &str| {
-        name == "pods"
-            || name == "count/pods"
-            || matches!(name, "cpu" | "memory")
-            || name.starts_with("limits.")
-            || (name.starts_with("requests.") && name != "requests.storage")
-    };
-    for scope in &listed {
-        let known = matches!(
-            *scope,
-            "Terminating"
-                | "NotTerminating"
-                | "BestEffort"
-                | "NotBestEffort"
-                | "PriorityClass"
-                | "CrossNamespacePodAffinity"
-                | "VolumeAttributesClass"
-        );
-        let fits =
-            |name: &str| if *scope == "BestEffort" { matches!(name, "pods" | "count/pods") } else { of_pods(name) };
-        if known && !hard.value.entries().iter().all(|(name, _)| fits(name)) {
-            faults.invalid(&scopes, "unsupported scope applied to resource");
-        }
-        if !known {
-            faults.invalid(&scopes, "unsupported scope");
-        }
-    }
-    for (one, other) in [("BestEffort", "NotBestEffort"), ("Terminating", "NotTerminating")] {
-        if listed.contains(&one) && listed.contains(&other) {
-            faults.invalid(&scopes, "conflicting scopes");
-        }
-    }
-    // The path has no place in the list, as the real one has none.
-    let terms = spec.down(&["scopeSelector", "matchExpressions"]);
-    for term in terms.value.items() {
-        let values = terms.named("values", term.at(&["values"]));
-        match term.at(&["operator"]).str_or_empty() {
-            "In" | "NotIn" if values.value.is_empty() => faults
-                .required(&values, "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"),
-            "Exists" | "DoesNotExist" if !values.value.is_empty() => {
-                faults.invalid(
-                    &values,
-                    "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector",
-                );
-            }
-            _ => {}
-        }
-    }
-}
-
-/// What a quota counts among may not change.
-pub(super) fn quota_update(root: &At<'_>, old: &Value, faults: &mut Faults) {
-    faults.unchanged(&root.down(&["spec", "scopes"]), old.at(&["spec", "scopes"]));
-}
-
-/// A LimitRange.
-pub(super) fn limit_range(root: &At<'_>, faults: &mut Faults) {
-    let mut taken = BTreeSet::new();
-    for limit in root.down(&["spec", "limits"]).items() {
-        let kind = limit.field("type");
-        for why in names::qualified(kind.text()) {
-            faults.invalid_as(&kind, &quote(kind.text()), &why);
-        }
-        let standard = matches!(kind.text(), "Container" | "Pod" | "PersistentVolumeClaim");
-        if !standard && !kind.text().contains('/') && !kind.text().is_empty() {
-            faults.invalid(&kind, "must be a standard limit type or fully qualified");
-        }
-        if !taken.insert(kind.text()) {
-            faults.duplicate(&kind);
-        }
-        one_limit(&limit, kind.text(), faults);
-    }
-}
-
-fn one_limit(limit: &At<'_>, kind: &str, faults: &mut Faults) {
-    let fields = ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"].map(|name| limit.field(name));
-    let [max, min, default, request, ratio] = &fields;
-    let mut all = BTreeSet::new();
-    for field in [max, min] {
-        for (name, amount) in field.entries() {
-            resources::name(&amount, name, faults);
-            all.insert(name.as_str());
-        }
-    }
-    if kind == "Pod" {
-        for field in [default, request] {
-            if !field.value.is_empty() {
-                faults.forbidden(field, "may not be specified when `type` is 'Pod'");
-            }
-        }
-    }
-    for field in [default, request, ratio] {
-        for (name, amount) in field.entries() {
-            if kind != "Pod" || std::ptr::eq(field, ratio) {
-                resources::name(&amount, name, faults);
-            }
-            all.insert(name.as_str());
-        }
-    }
-    let none = max.field("storage").is_absent() && min.field("storage").is_absent();
-    if kind == "PersistentVolumeClaim" && none {
-        let place = limit.named("limits", limit.value);
-        faults.required(&place, "either minimum or maximum storage value is required, but neither was provided");
-    }
-    if kind == "Pod" {
-        return compare(&all, &[(min, "min value", max, "max value")], faults, ratio);
-    }
-    compare(
-        &all,
-        &[
-            (min, "min value", max, "max value"),
-            (request, "default request value", max, "max value"),
-            (request, "default request value", default, "default limit value"),
-            (default, "default value", max, "max value"),
-        ],
-        faults,
-        ratio,
-    );
-    // What is less than the least is shown by itself.
-    for name in all {
-        let Some(least) = Quantity::of(min.value.at(&[name])) else { continue };
-        for (field, word) in [(request, "default request value"), (default, "default value")] {
-            if let Some(amount) = Quantity::of(field.value.at(&[name])).filter(|amount| *amount < least) {
-                let shown = if word == "default value" { least } else { amount };
-                let why = format!("min value {least} is greater than {word} {amount}");
-                faults.invalid_as(&field.key(name), &quote(&shown.to_string()), &why);
-            }
-        }
-    }
-}
-
-type Pair<'a, 'v> = (&'a At<'v>, &'static str, &'a At<'v>, &'static str);
-
-fn compare(all: &BTreeSet<&str>, pairs: &[Pair<'_, '_>], faults: &mut Faults, ratio: &At<'_>) {
-    for name in all {
-        for (less, less_word, more, more_word) in pairs {
-            let (Some(one), Some(two)) = (Quantity::of(less.value.at(&[name])), Quantity::of(more.value.at(&[name])))
-            else {
-                continue;
-            };
-            if one > two {
-                let shown = if *less_word == "default value" { two } else { one };
-                let why = format!("{less_word} {one} is greater than {more_word} {two}");
-                faults.invalid_as(&less.key(name), &quote(&shown.to_string()), &why);
-            }
-        }
-        if let Some(amount) = Quantity::of(ratio.value.at(&[name])).filter(|amount| amount.as_milli() < 1000) {
-            let why = format!("ratio {amount} is less than 1");
-            faults.invalid_as(&ratio.key(name), &quote(&amount.to_string()), &why);
-        }
-    }
-}
-
 /// A PodDisruptionBudget.
 pub(super) fn budget(root: &At<'_>, faults: &mut Faults) {
     let spec = root.field("spec");
@@ -324,7 +160,7 @@ pub(super) fn runtime_class(root: &At<'_>, faults: &mut Faults) {
     let wrapped = crate::doc!({"limits": (fixed.value)});
     if !fixed.is_absent() {
         let mut below = Faults::default();
-        resources::requirements(&At::root(&wrapped), &mut below);
+        resources::requirements(&At::root(&wrapped), &BTreeSet::new(), &mut below);
         for mut cause in below.causes {
             cause.field = format!("overhead.{}", cause.field);
             faults.causes.push(cause);
@@ -356,33 +192,55 @@ pub(super) fn node(root: &At<'_>, faults: &mut Faults) {
             faults.invalid_as(&key, &quote(key.text()), &why);
         }
         let value = taint.field("value");
-        if !value.text().is_empty() {
-            faults.all(&value, names::label_value(value.text()));
+        let why = names::label_value(value.text());
+        if !why.is_empty() {
+            faults.invalid_as(&value, &quote(value.text()), &why.join(";"));
         }
         taint_effect(&taint.field("effect"), faults);
         if !taken.insert((key.text(), taint.field("effect").text())) {
-            let shown = format!(
-                "{{\"Key\":{},\"Value\":{},\"Effect\":{},\"TimeAdded\":{}}}: taints must be unique by key and effect pair",
-                quote(key.text()),
-                quote(value.text()),
-                quote(taint.field("effect").text()),
-                taint.field("timeAdded").value
-            );
-            faults.duplicate_as(&taint, &shown);
+            let shown = internal::of("Taint", taint.value);
+            faults.duplicate_as(&taint, &format!("{shown}: taints must be unique by key and effect pair"));
         }
     }
-    let spec = root.field("spec");
-    let ranges = spec.field("podCIDRs");
+}
+
+/// Where a Node's pods have their addresses from.
+pub(super) fn node_ranges(root: &At<'_>, faults: &mut Faults) {
+    let ranges = root.down(&["spec", "podCIDRs"]);
     for range in ranges.items() {
-        faults.all(&range, names::cidr(range.text()));
+        faults.text_in(&range, names::cidr);
+    }
+    let families: BTreeSet<bool> =
+        ranges.value.items().iter().map(|range| range.str_or_empty().contains(':')).collect();
+    let count = ranges.value.items().len();
+    if count > 1 && (count > 2 || families.len() < 2) {
+        faults.invalid(&ranges, "may specify no more than one CIDR for each IP family");
     }
 }
 
 /// Where a node came from may be said once.
 pub(super) fn node_update(root: &At<'_>, old: &Value, faults: &mut Faults) {
+    const RANGES: &str = "node updates may not change podCIDR except from \"\" to valid";
+    let ranges = root.down(&["spec", "podCIDRs"]);
+    let (now, before) = (ranges.value.items(), old.at(&["spec", "podCIDRs"]).items());
+    if !before.is_empty() {
+        let changed = if now.len() == before.len() {
+            now.iter().zip(before).filter(|(one, other)| one != other).count()
+        } else {
+            1
+        };
+        for _ in 0..changed {
+            faults.forbidden(&ranges, RANGES);
+        }
+    }
     let provider = root.down(&["spec", "providerID"]);
     let had = old.at(&["spec", "providerID"]);
     if !had.is_empty() && provider.value != had {
         faults.forbidden(&provider, "node updates may not change providerID except from \"\" to valid");
+    }
+    node(root, faults);
+    let outside = root.down(&["spec", "externalID"]);
+    if outside.text() != old.at(&["spec", "externalID"]).str_or_empty() {
+        faults.forbidden(&outside, "may not be updated");
     }
 }

@@ -35,6 +35,26 @@ impl<'v> At<'v> {
         At { path, value }
     }
 
+    /// A place in the list that does not stand here, but should to the real paths.
+    pub(super) fn element(&self, index: usize) -> At<'v> {
+        At { path: format!("{}[{index}]", self.path), value: self.value }
+    }
+
+    /// The same value at another place.
+    pub(super) fn moved(&self, path: &str) -> At<'v> {
+        At { path: path.to_owned(), value: self.value }
+    }
+
+    /// What stands in a field, told of as if it stood here.
+    pub(super) fn with(&self, name: &str) -> At<'v> {
+        At { path: self.path.clone(), value: self.value.at(&[name]) }
+    }
+
+    /// Another value at the same place.
+    pub(super) fn sibling(&self, value: &'v Value) -> At<'v> {
+        At { path: self.path.clone(), value }
+    }
+
     /// An entry of a map.
     pub(super) fn key(&self, key: &str) -> At<'v> {
         At { path: format!("{}[{key}]", self.path), value: self.value.at(&[key]) }
@@ -139,6 +159,11 @@ impl Faults {
         self.causes.push(at.cause("FieldValueNotFound", format!("Not found: {}", shown(at.value))));
     }
 
+    /// The same of something that is shown otherwise, and why it should be there.
+    pub(super) fn not_found_as(&mut self, at: &At<'_>, shown: &str, why: &str) {
+        self.causes.push(at.cause("FieldValueNotFound", format!("Not found: {shown}: {why}")));
+    }
+
     /// What stands here is none of the words that may.
     pub(super) fn unsupported(&mut self, at: &At<'_>, supported: &[&str]) {
         self.unsupported_as(at, &shown(at.value), supported);
@@ -189,6 +214,48 @@ impl Faults {
             self.required(at, "");
         }
         !at.text().is_empty()
+    }
+
+    /// Something, be it text or a list.
+    pub(super) fn something(&mut self, at: &At<'_>) {
+        if at.value.is_empty() {
+            self.required(at, "");
+        }
+    }
+
+    /// Some text that is one of a few words.
+    pub(super) fn some_of(&mut self, at: &At<'_>, words: &[&str]) {
+        if self.some_text(at) {
+            self.one_of(at, words);
+        }
+    }
+
+    /// One of a few words, of which the empty one is none.
+    pub(super) fn word(&mut self, at: &At<'_>, words: &[&str]) {
+        if !words.contains(&at.text()) {
+            self.unsupported_as(at, &quote(at.text()), words);
+        }
+    }
+
+    /// Text of a form, if any.
+    pub(super) fn optional(&mut self, at: &At<'_>, form: fn(&str) -> Vec<String>) {
+        if !at.text().is_empty() {
+            self.all(at, form(at.text()));
+        }
+    }
+
+    /// Text of a form, which may be no text.
+    pub(super) fn text_in(&mut self, at: &At<'_>, form: fn(&str) -> Vec<String>) {
+        for why in form(at.text()) {
+            self.invalid_as(at, &quote(at.text()), &why);
+        }
+    }
+
+    /// A number within bounds, if any.
+    pub(super) fn between(&mut self, at: &At<'_>, least: i64, most: i64, why: &str) {
+        if at.number().is_some_and(|number| !(least..=most).contains(&number)) {
+            self.invalid(at, why);
+        }
     }
 
     /// Some text, of a form.

@@ -7,7 +7,7 @@
 
 use std::fmt::Write;
 
-use super::faults::quote;
+use super::faults::{At, quote};
 use crate::value::Value;
 
 /// A pod's spec.
@@ -26,9 +26,28 @@ pub(super) fn pod_spec(spec: &Value) -> String {
     text
 }
 
+/// A struct of those below.
+pub(super) fn of(name: &str, value: &Value) -> String {
+    let mut text = String::new();
+    write_struct(name, value, &mut text);
+    text
+}
+
+/// A list of structs.
+pub(super) fn list_of(name: &str, list: &Value) -> String {
+    let all: Vec<String> = list.items().iter().map(|item| of(name, item)).collect();
+    format!("[{}]", all.join(","))
+}
+
+/// All containers of a pod, in the order in which the real server visits them.
+pub(super) fn containers<'v>(spec: &At<'v>) -> impl Iterator<Item = At<'v>> {
+    let lists = ["initContainers", "containers", "ephemeralContainers"].map(|list| spec.field(list));
+    lists.into_iter().flat_map(|list| list.items().collect::<Vec<_>>())
+}
+
 /// The fields of each struct in order. What stands behind a name says what is shown when there is nothing: `'` an empty
 /// text, `0` a zero, `!` false, `.X` a struct X with nothing in it; `null` otherwise. `*X` is a struct X that may be
-/// absent, `[X` a list of them.
+/// absent, `[X` a list of them. A field that a document calls quite otherwise says so behind a `/`.
 const STRUCTS: &[(&str, &str)] = &[
     (
         "PodSpec",
@@ -126,6 +145,7 @@ const STRUCTS: &[(&str, &str)] = &[
          PreferredDuringSchedulingIgnoredDuringExecution[PreferredSchedulingTerm",
     ),
     ("NodeSelector", "NodeSelectorTerms[NodeSelectorTerm"),
+    ("VolumeNodeAffinity", "Required*NodeSelector"),
     ("PreferredSchedulingTerm", "Weight0 Preference.NodeSelectorTerm"),
     ("NodeSelectorTerm", "MatchExpressions[NodeSelectorRequirement MatchFields[NodeSelectorRequirement"),
     ("NodeSelectorRequirement", "Key' Operator' Values"),
@@ -151,6 +171,44 @@ const STRUCTS: &[(&str, &str)] = &[
     ("KeyToPath", "Key' Path' Mode"),
     ("NFSVolumeSource", "Server' Path' ReadOnly!"),
     ("PersistentVolumeClaimVolumeSource", "ClaimName' ReadOnly!"),
+    ("ResourceClaimSpec", "Devices.DeviceClaim"),
+    ("DeviceClaim", "Requests[DeviceRequest Constraints[DeviceConstraint Config[DeviceClaimConfiguration"),
+    ("DeviceRequest", "Name' Exactly*ExactDeviceRequest FirstAvailable[DeviceSubRequest"),
+    (
+        "ExactDeviceRequest",
+        "DeviceClassName' Selectors[DeviceSelector AllocationMode' Count0 AdminAccess Tolerations[DeviceToleration \
+         Capacity*CapacityRequirements",
+    ),
+    (
+        "DeviceSubRequest",
+        "Name' DeviceClassName' Selectors[DeviceSelector AllocationMode' Count0 Tolerations[DeviceToleration \
+         Capacity*CapacityRequirements",
+    ),
+    ("DeviceSelector", "CEL*CELDeviceSelector"),
+    ("CELDeviceSelector", "Expression'"),
+    ("DeviceToleration", "Key' Operator' Value' Effect' TolerationSeconds"),
+    ("CapacityRequirements", "Requests"),
+    ("DeviceConstraint", "Requests MatchAttribute DistinctAttribute"),
+    ("DeviceClaimConfiguration", "Requests Opaque*OpaqueDeviceConfiguration"),
+    ("OpaqueDeviceConfiguration", "Driver' Parameters"),
+    (
+        "DeviceAttribute",
+        "IntValue/int BoolValue/bool StringValue/string VersionValue/version IntValues/ints BoolValues/bools \
+         StringValues/strings VersionValues/versions",
+    ),
+    ("FlowDistinguisherMethod", "Type'"),
+    ("IPAddressSpec", "ParentRef*ParentReference"),
+    ("ParentReference", "Group' Resource' Namespace' Name'"),
+    ("VolumeAttachmentSpec", "Attacher' Source.VolumeAttachmentSource NodeName'"),
+    ("VolumeAttachmentSource", "PersistentVolumeName InlineVolumeSpec"),
+    ("CSINodeDriver", "Name' NodeID' TopologyKeys Allocatable*VolumeNodeResources"),
+    ("VolumeNodeResources", "Count"),
+    ("ObjectReference", "Kind' Namespace' Name' UID' APIVersion' ResourceVersion' FieldPath'"),
+    ("EventSource", "Component' Host'"),
+    ("ScopeSelector", "MatchExpressions[ScopedRequirement"),
+    ("ScopedRequirement", "ScopeName' Operator' Values"),
+    ("Taint", "Key' Value' Effect' TimeAdded"),
+    ("ClusterTrustBundleProjection", "Name SignerName LabelSelector Optional Path'"),
     ("ImageVolumeSource", "Reference' PullPolicy'"),
 ];
 
@@ -158,11 +216,13 @@ fn write_struct(name: &str, value: &Value, text: &mut String) {
     let fields = STRUCTS.iter().find(|(have, _)| *have == name).map_or("", |(_, fields)| *fields);
     text.push('{');
     for (at, field) in fields.split_ascii_whitespace().enumerate() {
+        let (field, key) = field.split_once('/').map_or((field, None), |(field, key)| (field, Some(key)));
         let end = field.find(['\'', '0', '!', '.', '*', '[']).unwrap_or(field.len());
         let (name, zero) = field.split_at(end);
+        let key = key.map_or_else(|| json_name(name), str::to_owned);
         let comma = if at > 0 { "," } else { "" };
         let _ = write!(text, "{comma}{}:", quote(name));
-        write_field(value.at(&[&json_name(name)]), zero, text);
+        write_field(value.at(&[&key]), zero, text);
     }
     text.push('}');
 }

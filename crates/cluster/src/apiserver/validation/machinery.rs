@@ -9,8 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::faults::{At, Faults, quote};
-use super::names;
 use super::selectors::label_selector;
+use super::{internal, names};
+use crate::value::Value;
 
 /// A ValidatingWebhookConfiguration, or a MutatingWebhookConfiguration.
 pub(super) fn webhooks(root: &At<'_>, faults: &mut Faults) {
@@ -225,7 +226,11 @@ pub(super) fn flow_schema(root: &At<'_>, faults: &mut Faults) {
     if value == 1 && name != "exempt" {
         faults.invalid(&precedence, "only the schema named 'exempt' may have matchingPrecedence 1");
     }
-    faults.one_of(&spec.down(&["distinguisherMethod", "type"]), &["ByNamespace", "ByUser"]);
+    let method = spec.field("distinguisherMethod");
+    if !method.is_absent() && !matches!(method.field("type").text(), "ByNamespace" | "ByUser") {
+        let shown = internal::of("FlowDistinguisherMethod", method.value);
+        faults.unsupported_as(&method.field("type"), &shown, &["ByNamespace", "ByUser"]);
+    }
     let level = spec.down(&["priorityLevelConfiguration", "name"]);
     if level.text().is_empty() {
         faults.required(&level, "must reference a priority level");
@@ -248,11 +253,42 @@ pub(super) fn flow_schema(root: &At<'_>, faults: &mut Faults) {
             flow_rule(&rule, faults);
         }
         for rule in urls.items() {
-            some_of(&rule.field("verbs"), "verbs must contain at least one value", "verbs", faults);
+            verbs(&rule, faults);
             let paths = rule.field("nonResourceURLs");
             some_of(&paths, "nonResourceURLs must contain at least one value", "non-resource URLs", faults);
+            let all = paths.value.items().iter().any(|one| one == "*");
+            for path in paths.items().filter(|_| !all) {
+                if let Some(why) = url_fault(path.text()) {
+                    faults.invalid_as(&path, &quote(path.text()), why);
+                }
+            }
         }
     }
+}
+
+/// What is done; the list is told of as a whole.
+fn verbs(rule: &At<'_>, faults: &mut Faults) {
+    const VERBS: &[&str] =
+        &["create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch"];
+    let verbs = rule.field("verbs");
+    some_of(&verbs, "verbs must contain at least one value", "verbs", faults);
+    let listed: Vec<&str> = verbs.value.items().iter().map(Value::str_or_empty).collect();
+    if !listed.contains(&"*") && listed.iter().any(|verb| !VERBS.contains(verb)) {
+        faults.unsupported(&verbs, VERBS);
+    }
+}
+
+fn url_fault(path: &str) -> Option<&'static str> {
+    let stars = path.matches('*').count();
+    Some(match path {
+        "" => "must not be empty",
+        "/" => return None,
+        _ if !path.starts_with('/') => "must start with slash",
+        _ if path.contains(' ') => "must not contain white-space",
+        _ if path.contains("//") => "must not contain double slash",
+        _ if stars > 1 || (stars == 1 && !path.ends_with("/*")) => "wildcard can only do suffix matching",
+        _ => return None,
+    })
 }
 
 fn flow_subject(subject: &At<'_>, faults: &mut Faults) {
@@ -266,10 +302,18 @@ fn flow_subject(subject: &At<'_>, faults: &mut Faults) {
     if details.is_absent() {
         faults.required(&details, &format!("{own} is required when subject kind is '{}'", kind.text()));
     } else {
+        let (name, namespace) = (details.field("name"), details.field("namespace"));
+        let one = faults.some_text(&name) && name.text() != "*";
         if kind.text() == "ServiceAccount" {
-            faults.some_text(&details.field("namespace"));
+            if one {
+                faults.all(&name, names::subdomain(name.text()));
+            }
+            if namespace.text().is_empty() {
+                faults.required(&namespace, "must specify namespace for service account");
+            } else {
+                faults.all(&namespace, names::label(namespace.text()));
+            }
         }
-        faults.some_text(&details.field("name"));
     }
     for (other, field) in KINDS.iter().filter(|(_, field)| field != own) {
         if !subject.field(field).is_absent() {
@@ -280,7 +324,7 @@ fn flow_subject(subject: &At<'_>, faults: &mut Faults) {
 }
 
 fn flow_rule(rule: &At<'_>, faults: &mut Faults) {
-    some_of(&rule.field("verbs"), "verbs must contain at least one value", "verbs", faults);
+    verbs(rule, faults);
     let groups = rule.field("apiGroups");
     some_of(&groups, "resource rules must supply at least one api group", "api groups", faults);
     let resources = rule.field("resources");
@@ -291,6 +335,13 @@ fn flow_rule(rule: &At<'_>, faults: &mut Faults) {
         faults.required(&namespaces, why);
     } else if namespaces.value.items().len() > 1 && namespaces.value.items().iter().any(|one| one == "*") {
         faults.invalid(&namespaces, "if '*' is present, must not specify other namespaces");
+    } else if !namespaces.value.items().iter().any(|one| one == "*") {
+        for namespace in namespaces.items() {
+            for why in names::label(namespace.text()) {
+                let why = format!("each member of this list must be '*' or a DNS-1123 label; {why}");
+                faults.invalid_as(&namespace, &quote(namespace.text()), &why);
+            }
+        }
     }
 }
 
@@ -304,6 +355,13 @@ fn some_of(list: &At<'_>, why: &str, words: &str, faults: &mut Faults) {
     }
 }
 
+/// Whether the sixty bits of a hash are enough to deal a hand from a deck.
+fn is_dealt_from_a_hash(deck: i64, hand: i64) -> bool {
+    let hands =
+        (deck - hand + 1..=deck).try_fold(1_u128, |hands, cards| hands.checked_mul(u128::try_from(cards).ok()?));
+    hands.is_some_and(|hands| hands <= 1 << 60)
+}
+
 /// A PriorityLevelConfiguration.
 pub(super) fn priority_level(root: &At<'_>, faults: &mut Faults) {
     let spec = root.field("spec");
@@ -314,7 +372,14 @@ pub(super) fn priority_level(root: &At<'_>, faults: &mut Faults) {
     let limited = spec.field("limited");
     match kind.text() {
         "Exempt" if !limited.is_absent() => faults.forbidden(&limited, "must be nil if the type is not Limited"),
-        "Exempt" => {}
+        "Exempt" => {
+            let exempt = spec.field("exempt");
+            let shares = exempt.field("nominalConcurrencyShares");
+            if shares.number().is_some_and(|shares| shares < 0) {
+                faults.invalid(&shares, "must be a non-negative integer");
+            }
+            faults.between(&exempt.field("lendablePercent"), 0, 100, "must be between 0 and 100, inclusive");
+        }
         "Limited" => {
             if !spec.field("exempt").is_absent() {
                 faults.forbidden(&spec.field("exempt"), "must be nil if the type is Limited");
@@ -353,11 +418,17 @@ fn limits(limited: &At<'_>, faults: &mut Faults) {
                 }
             }
             let (queues, hand) = (queuing.field("queues"), queuing.field("handSize"));
-            let count = queues.number().unwrap_or(0);
+            let (count, taken) = (queues.number().unwrap_or(0), hand.number().unwrap_or(0));
             if count > 10_000_000 {
                 faults.invalid(&queues, "must not be greater than 10000000");
-            } else if hand.number().is_some_and(|hand| hand > count) {
+            }
+            if taken > 0 && taken > count {
                 faults.invalid(&hand, &format!("should not be greater than queues ({count})"));
+            } else if taken > 0 && !is_dealt_from_a_hash(count, taken) {
+                let why = format!(
+                    "required entropy bits of deckSize {count} and handSize {taken} should not be greater than 60"
+                );
+                faults.invalid(&hand, &why);
             }
         }
         other => faults.unsupported_as(&kind, &quote(other), &["Queue", "Reject"]),

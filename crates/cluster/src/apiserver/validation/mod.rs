@@ -12,9 +12,13 @@
 //! | `internal` | a pod's spec as Go shows it |
 //! | `names` | forms of names, labels, ports, addresses |
 //! | `metadata` | what every object has |
-//! | `pod`, `container`, `volume`, `selectors`, `resources` | pods, wherever they stand |
+//! | `pod`, `container`, `environment`, `handlers`, `security`, `selectors`, `resources` | pods, wherever they stand |
+//! | `devices`, `slices` | claims to devices, and what drivers say of those |
+//! | `volume`, `projected`, `source` | what pods and the cluster keep files in |
+//! | `warnings` | what is not wrong, but does not do what it seems to |
 //! | `workload`, `job`, `autoscaler` | what makes pods, and how many |
-//! | `service`, `network` | what reaches them |
+//! | `service`, `endpoints`, `network` | what reaches them |
+//! | `limits` | quotas, and limits of each |
 //! | `storage`, `data` | what they keep and read |
 //! | `machinery` | what configures the API server itself |
 //! | `attachments` | events, revisions, and what drivers say |
@@ -29,27 +33,39 @@ mod cluster;
 mod container;
 mod data;
 mod definition;
+mod devices;
+mod endpoints;
+mod environment;
 mod faults;
+mod handlers;
 mod internal;
 mod job;
+mod limits;
 mod machinery;
 mod metadata;
 mod names;
 mod network;
 mod pod;
+mod pod_warnings;
 mod policy;
+mod projected;
 mod resources;
+mod security;
 mod selectors;
 mod service;
+mod slices;
+mod source;
 mod status;
 mod storage;
 mod structure;
 #[cfg(test)]
 mod tests;
 mod volume;
+mod warnings;
 mod workload;
 
 use self::faults::{At, Faults};
+use self::metadata::Look;
 use super::status::Cause;
 use crate::object::ObjectKey;
 use crate::value::Value;
@@ -59,93 +75,114 @@ pub(super) fn label_key(key: &str) -> Vec<String> {
     names::qualified(key)
 }
 
-/// What is wrong with a new object.
-pub(super) fn create(key: &ObjectKey, object: &Value) -> Vec<Cause> {
+/// What is wrong with a new object, sent in words of `version`.
+pub(super) fn create(key: &ObjectKey, version: &str, object: &Value) -> Vec<Cause> {
     let mut faults = Faults::default();
-    metadata::check(key, object, &mut faults);
     let root = At::root(object);
+    if key.is("events") && is_newer_event(version) {
+        attachments::event(&root, true, &mut faults);
+        metadata::whole(key, object, &mut faults);
+        attachments::new_event(&root, &mut faults);
+        return faults.causes;
+    }
+    metadata::check(key, object, &mut faults);
     kind(&key.resource, &root, &mut faults);
-    let ephemeral = root.down(&["spec", "ephemeralContainers"]);
-    if key.is("pods") && !ephemeral.value.is_empty() {
-        faults.forbidden(&ephemeral, "cannot be set on create");
+    if key.is("pods") {
+        pod::create(&root.field("spec"), &mut faults);
+    }
+    if faults.is_empty() {
+        metadata::check_common(object, &mut faults);
     }
     faults.causes
 }
 
-/// What is wrong with a change of all but the status.
-pub(super) fn update(key: &ObjectKey, object: &Value, old: &Value) -> Vec<Cause> {
+/// Of the two groups that have events, the newer one wants to know more.
+fn is_newer_event(version: &str) -> bool {
+    version.starts_with("events.k8s.io/")
+}
+
+/// What any change of metadata has to be like.
+fn common(object: &Value, old: &Value) -> Faults {
     let mut faults = Faults::default();
+    metadata::check_common(object, &mut faults);
+    metadata::check_beside(object, old, &mut faults);
+    faults
+}
+
+/// What is wrong with a change of all but the status, sent in words of `version`.
+pub(super) fn update(key: &ObjectKey, version: &str, object: &Value, old: &Value) -> Vec<Cause> {
+    let mut faults = common(object, old);
     let root = At::root(object);
     let resource = key.resource.as_str();
-    metadata::check_names(key, object, &mut faults);
-    metadata::check_again(resource, object, &mut faults);
-    metadata::check_update(object, old, &mut faults);
-    // A Secret's type decides what else it has to hold; so it is looked at first.
-    if resource == "secrets" {
-        faults.unchanged(&root.field("type"), old.at(&["type"]));
-        data::immutable(&root, old, &["data"], &mut faults);
-    }
-    if resource == "daemonsets.apps" {
-        // What a DaemonSet does not let change comes first.
-        change(resource, &root, old, &mut faults);
-        kind(resource, &root, &mut faults);
+    if key.is("events") && is_newer_event(version) {
+        attachments::event(&root, true, &mut faults);
+        metadata::beside(key, object, old, &mut faults);
+        attachments::event_update(&root, old, &mut faults);
         return faults.causes;
     }
-    kind(resource, &root, &mut faults);
-    if resource == "nodes" {
-        // A node is looked at as a whole, and then as a changed one.
-        kind(resource, &root, &mut faults);
+    for look in metadata::looks(resource) {
+        match look {
+            Look::Whole => metadata::whole(key, object, &mut faults),
+            Look::Beside => metadata::beside(key, object, old, &mut faults),
+            Look::Kind => match without_what_stayed(resource, object, old) {
+                Some(less) => kind(resource, &At::root(&less), &mut faults),
+                None => kind(resource, &root, &mut faults),
+            },
+            Look::Change => change(resource, &root, old, &mut faults),
+        }
     }
-    change(resource, &root, old, &mut faults);
     faults.causes
+}
+
+/// Where a service's requests go is not looked at again if it stays.
+fn without_what_stayed(resource: &str, object: &Value, old: &Value) -> Option<Value> {
+    let list = match resource {
+        "endpoints" => "subsets",
+        "endpointslices.discovery.k8s.io" => "endpoints",
+        _ => return None,
+    };
+    (object.at(&[list]) == old.at(&[list])).then(|| {
+        let mut less = object.clone();
+        less.object().remove(list);
+        less
+    })
 }
 
 /// What is wrong with containers that are put into a pod while it runs.
 pub(super) fn ephemeral_containers(key: &ObjectKey, object: &Value, old: &Value) -> Vec<Cause> {
-    let mut faults = Faults::default();
-    metadata::check_again(&key.resource, object, &mut faults);
-    let spec = At::root(object).field("spec");
-    pod::spec(&spec, &mut faults);
-    pod::ephemeral_update(&spec, old.at(&["spec"]), &mut faults);
+    let mut faults = common(object, old);
+    metadata::beside(key, object, old, &mut faults);
+    metadata::whole(key, object, &mut faults);
+    let root = At::root(object);
+    pod::pod(&root, &mut faults);
+    pod::ephemeral_update(&root.field("spec"), old.at(&["spec"]), &mut faults);
     faults.causes
 }
 
 /// What is wrong with what a pod's containers ask for while they run.
 pub(super) fn resize(key: &ObjectKey, object: &Value, old: &Value) -> Vec<Cause> {
-    let mut faults = Faults::default();
-    metadata::check_again(&key.resource, object, &mut faults);
+    let mut faults = common(object, old);
+    metadata::beside(key, object, old, &mut faults);
+    metadata::whole(key, object, &mut faults);
     let root = At::root(object);
-    pod::spec(&root.field("spec"), &mut faults);
+    pod::pod(&root, &mut faults);
     pod::resize(&root, old, &mut faults);
     faults.causes
 }
 
 /// What is wrong with a change of the status.
 pub(super) fn status(key: &ObjectKey, object: &Value, old: &Value) -> Vec<Cause> {
-    let mut faults = Faults::default();
-    metadata::check_again(&key.resource, object, &mut faults);
-    metadata::check_update(object, old, &mut faults);
+    let mut faults = common(object, old);
+    if metadata::looks(&key.resource).contains(&Look::Beside) {
+        metadata::beside(key, object, old, &mut faults);
+    }
     status::check(&key.resource, &At::root(object), old, &mut faults);
     faults.causes
 }
 
-/// What is not wrong but does not do what it seems to.
-pub(super) fn warnings(key: &ObjectKey, object: &Value) -> Vec<String> {
-    let template: &[&str] = match key.resource.as_str() {
-        "pods" => &[],
-        "deployments.apps"
-        | "replicasets.apps"
-        | "statefulsets.apps"
-        | "daemonsets.apps"
-        | "jobs.batch"
-        | "replicationcontrollers" => &["spec", "template"],
-        "cronjobs.batch" => &["spec", "jobTemplate", "spec", "template"],
-        _ => return Vec::new(),
-    };
-    let path = template.join(".");
-    let path = if path.is_empty() { path } else { format!("{path}.") };
-    let pod = object.at(template);
-    pod::warnings(pod.at(&["spec"]), pod.at(&["metadata"]), &path)
+/// What is not wrong but does not do what it seems to, in a new object or in one that was `old`.
+pub(super) fn warnings(key: &ObjectKey, object: &Value, old: Option<&Value>) -> Vec<String> {
+    warnings::of(key, object, old)
 }
 
 /// What is wrong with what a kind has of its own.
@@ -154,13 +191,13 @@ fn kind(resource: &str, root: &At<'_>, faults: &mut Faults) {
         return;
     }
     match resource {
-        "pods" => pod::spec(&root.field("spec"), faults),
+        "pods" => pod::pod(root, faults),
         "jobs.batch" => job::job(root, faults),
         "cronjobs.batch" => job::cron_job(root, faults),
         "horizontalpodautoscalers.autoscaling" => autoscaler::check(root, faults),
         "services" => service::check(root, faults),
-        "endpoints" => service::endpoints(root, faults),
-        "endpointslices.discovery.k8s.io" => service::slice(root, faults),
+        "endpoints" => endpoints::endpoints(root, faults),
+        "endpointslices.discovery.k8s.io" => endpoints::slice(root, faults),
         "ingresses.networking.k8s.io" => network::ingress(root, faults),
         "ingressclasses.networking.k8s.io" => network::ingress_class(root, faults),
         "networkpolicies.networking.k8s.io" => network::policy(root, faults),
@@ -174,19 +211,22 @@ fn kind(resource: &str, root: &At<'_>, faults: &mut Faults) {
         "clusterroles.rbac.authorization.k8s.io" => cluster::role(root, false, faults),
         "rolebindings.rbac.authorization.k8s.io" => cluster::binding(root, true, faults),
         "clusterrolebindings.rbac.authorization.k8s.io" => cluster::binding(root, false, faults),
-        "resourcequotas" => cluster::quota(root, faults),
-        "limitranges" => cluster::limit_range(root, faults),
+        "resourcequotas" => limits::quota(root, faults),
+        "limitranges" => limits::limit_range(root, faults),
         "poddisruptionbudgets.policy" => cluster::budget(root, faults),
         "priorityclasses.scheduling.k8s.io" => cluster::priority_class(root, faults),
         "runtimeclasses.node.k8s.io" => cluster::runtime_class(root, faults),
         "leases.coordination.k8s.io" => cluster::lease(root, faults),
-        "nodes" => cluster::node(root, faults),
+        "nodes" => {
+            cluster::node(root, faults);
+            cluster::node_ranges(root, faults);
+        }
         "customresourcedefinitions.apiextensions.k8s.io" => definition::check(root, faults),
         "validatingadmissionpolicies.admissionregistration.k8s.io" => policy::validating(root, faults),
         "validatingadmissionpolicybindings.admissionregistration.k8s.io" => policy::binding(root, true, faults),
         "mutatingadmissionpolicies.admissionregistration.k8s.io" => policy::mutating(root, faults),
         "mutatingadmissionpolicybindings.admissionregistration.k8s.io" => policy::binding(root, false, faults),
-        "events" => attachments::event(root, faults),
+        "events" => attachments::event(root, false, faults),
         "controllerrevisions.apps" => attachments::revision(root, faults),
         "podtemplates" => attachments::template(root, faults),
         "csinodes.storage.k8s.io" => attachments::csi_node(root, faults),
@@ -201,6 +241,10 @@ fn kind(resource: &str, root: &At<'_>, faults: &mut Faults) {
         "flowschemas.flowcontrol.apiserver.k8s.io" => machinery::flow_schema(root, faults),
         "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io" => machinery::priority_level(root, faults),
         "certificatesigningrequests.certificates.k8s.io" => machinery::signing_request(root, faults),
+        "resourceclaims.resource.k8s.io" => devices::claim(root, faults),
+        "resourceclaimtemplates.resource.k8s.io" => devices::template(root, faults),
+        "deviceclasses.resource.k8s.io" => devices::class(root, faults),
+        "resourceslices.resource.k8s.io" => slices::check(root, faults),
         _ => {}
     }
 }
@@ -212,11 +256,15 @@ fn change(resource: &str, root: &At<'_>, old: &Value, faults: &mut Faults) {
         "pods" => pod::update(&root.field("spec"), old.at(&["spec"]), faults),
         "jobs.batch" => job::job_update(root, old, faults),
         "services" => service::update(root, old, faults),
-        "endpointslices.discovery.k8s.io" => faults.unchanged(&root.field("addressType"), old.at(&["addressType"])),
+        "endpointslices.discovery.k8s.io" => endpoints::slice_update(root, old, faults),
         "ingressclasses.networking.k8s.io" => {
             faults.unchanged(&root.down(&["spec", "controller"]), old.at(&["spec", "controller"]));
         }
         "configmaps" => data::immutable(root, old, &["data", "binaryData"], faults),
+        "secrets" => {
+            faults.unchanged(&root.field("type"), old.at(&["type"]));
+            data::immutable(root, old, &["data"], faults);
+        }
         "persistentvolumes" => storage::persistent_update(root, old, faults),
         "persistentvolumeclaims" => storage::claim_update(root, old, faults),
         "storageclasses.storage.k8s.io" => {
@@ -229,7 +277,7 @@ fn change(resource: &str, root: &At<'_>, old: &Value, faults: &mut Faults) {
         "rolebindings.rbac.authorization.k8s.io" | "clusterrolebindings.rbac.authorization.k8s.io" => {
             cluster::binding_update(root, old, faults);
         }
-        "resourcequotas" => cluster::quota_update(root, old, faults),
+        "resourcequotas" => limits::quota_update(root, old, faults),
         "priorityclasses.scheduling.k8s.io" => cluster::priority_class_update(root, old, faults),
         "runtimeclasses.node.k8s.io" => faults.unchanged(&root.field("handler"), old.at(&["handler"])),
         "nodes" => cluster::node_update(root, old, faults),
@@ -239,8 +287,13 @@ fn change(resource: &str, root: &At<'_>, old: &Value, faults: &mut Faults) {
                 faults.unchanged(&root.field(field), old.at(&[field]));
             }
         }
-        "volumeattachments.storage.k8s.io" => faults.unchanged(&root.field("spec"), old.at(&["spec"])),
+        "volumeattachments.storage.k8s.io" => attachments::attachment_update(root, old, faults),
+        "csinodes.storage.k8s.io" => attachments::csi_node_update(root, old, faults),
+        "ipaddresses.networking.k8s.io" => attachments::ip_address_update(root, old, faults),
         "volumeattributesclasses.storage.k8s.io" => attachments::attributes_update(root, old, faults),
+        "resourceclaims.resource.k8s.io" => devices::unchanged(root, old, "ResourceClaimSpec", faults),
+        "resourceclaimtemplates.resource.k8s.io" => devices::unchanged(root, old, "ResourceClaimTemplateSpec", faults),
+        "resourceslices.resource.k8s.io" => slices::update(root, old, faults),
         _ => {}
     }
 }

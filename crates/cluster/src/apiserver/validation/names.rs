@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 
+use super::faults::{At, Faults, quote};
+
 const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an \
      alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for \
      validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
@@ -16,6 +18,9 @@ const LABEL_VALUE: &str = "a valid label must be an empty string or consist of a
 const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 const ENV_NAME: &str =
     "a valid environment variable name must consist only of printable ASCII characters other than '='";
+const LOOSE_SUBDOMAIN: &str = r"a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')";
+const HEADER: &str = "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')";
+const IDENTIFIER: &str = "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName', regex used for validation is '[A-Za-z_][A-Za-z0-9_]*')";
 const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
 
 /// A port's number.
@@ -186,10 +191,19 @@ pub(super) fn percent(text: &str) -> Vec<String> {
 
 /// An address of either family.
 pub(super) fn address(text: &str) -> Vec<String> {
-    if text.parse::<IpAddr>().is_ok() {
+    if text.parse::<IpAddr>().is_ok() || sloppy_address(text).is_some() {
         Vec::new()
     } else {
         one("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
+    }
+}
+
+/// An address of either family, written in the one way in which it is written best.
+pub(super) fn strict_address(text: &str) -> Vec<String> {
+    match text.parse::<IpAddr>() {
+        Ok(address) if address.to_string() == text => Vec::new(),
+        Ok(address) => one(format!("must be in canonical form ({:?})", address.to_string())),
+        Err(_) => address(text),
     }
 }
 
@@ -208,6 +222,32 @@ pub(super) fn cidr(text: &str) -> Vec<String> {
         Vec::new()
     } else {
         one("must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)")
+    }
+}
+
+/// The first address of a range.
+pub(super) fn first_of(address: IpAddr, length: u8) -> IpAddr {
+    let length = u32::from(length);
+    match address {
+        IpAddr::V4(address) => {
+            IpAddr::from((u32::from(address) & u32::MAX.checked_shl(32 - length).unwrap_or(0)).to_be_bytes())
+        }
+        IpAddr::V6(address) => {
+            IpAddr::from((u128::from(address) & u128::MAX.checked_shl(128 - length).unwrap_or(0)).to_be_bytes())
+        }
+    }
+}
+
+/// An address that Go once read though its numbers begin with zeros.
+pub(super) fn sloppy_address(text: &str) -> Option<IpAddr> {
+    let parts: Vec<&str> = text.split('.').collect();
+    let number = |part: &str| -> Option<u8> {
+        let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| part.trim_start_matches('0')).map(|part| if part.is_empty() { "0" } else { part })?.parse().ok()
+    };
+    match parts.as_slice() {
+        [a, b, c, d] => Some(IpAddr::from([number(a)?, number(b)?, number(c)?, number(d)?])),
+        _ => None,
     }
 }
 
@@ -257,4 +297,98 @@ pub(super) fn domain_path(text: &str) -> Vec<String> {
         why.push(r#"must be a domain-prefixed path (such as "acme.io/foo")"#.to_owned());
     }
     why
+}
+
+/// Whether a text is a host and a port.
+pub(super) fn is_host_and_port(text: &str) -> bool {
+    let Some((host, _)) = text.rsplit_once(':') else { return false };
+    match host.strip_prefix('[') {
+        Some(inner) => inner.ends_with(']'),
+        None => !host.contains([':', '[', ']']),
+    }
+}
+
+/// The name of a header.
+pub(super) fn header(text: &str) -> Vec<String> {
+    let sound = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if sound { Vec::new() } else { one(HEADER) }
+}
+
+/// A subdomain that may have underscores.
+pub(super) fn loose_subdomain(text: &str) -> Vec<String> {
+    let outer = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let inner = |byte: u8| outer(Some(byte)) || matches!(byte, b'-' | b'_');
+    let part = |part: &str| {
+        let part = part.strip_prefix('_').unwrap_or(part);
+        part.bytes().all(inner) && outer(part.bytes().next()) && outer(part.bytes().last())
+    };
+    let mut why = longest(text, 253);
+    if !text.split('.').all(part) {
+        why.push(LOOSE_SUBDOMAIN.to_owned());
+    }
+    why
+}
+
+/// The name of a bundle of certificates, which begins with the name of the signer whose it is, if it is one's.
+pub(super) fn trust_bundle(text: &str) -> Vec<String> {
+    match text.rsplit_once(':') {
+        Some(("", _)) => one("ClusterTrustBundle without signer name must not have \":\" in its name"),
+        Some((_, rest)) => subdomain(rest),
+        None => subdomain(text),
+    }
+}
+
+/// `example.com/signer`
+pub(super) fn signer(at: &At<'_>, faults: &mut Faults) {
+    const MOST: usize = 253;
+    if !faults.some_text(at) {
+        return;
+    }
+    let [domain, path] = at.text().split('/').collect::<Vec<_>>()[..] else {
+        faults.invalid(at, "must be a fully qualified domain and path of the form 'example.com/signer-name'");
+        return;
+    };
+    if domain.len() > MOST {
+        faults.too_long(at, MOST);
+    }
+    in_parts(at, domain, label, faults);
+    if !domain.contains('.') {
+        faults.invalid_as(at, &quote(domain), "should be a domain with at least two segments separated by dots");
+    }
+    in_parts(at, path, subdomain, faults);
+    let most = 2 * MOST + 63 + 2;
+    if at.text().len() > most {
+        faults.too_long(at, most);
+    }
+}
+
+/// Each part of a text between dots has a form; one that has not is enough to say.
+fn in_parts(at: &At<'_>, text: &str, form: fn(&str) -> Vec<String>, faults: &mut Faults) {
+    let Some(part) = text.split('.').find(|part| !form(part).is_empty()) else { return };
+    for why in form(part) {
+        faults.invalid_as(at, &quote(text), &format!("validating label {part:?}: {why}"));
+    }
+}
+
+/// `my_name`, as in C.
+pub(super) fn identifier(text: &str) -> Vec<String> {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let sound = !text.is_empty() && text.bytes().all(inner) && !text.starts_with(|first: char| first.is_ascii_digit());
+    if sound { Vec::new() } else { one(IDENTIFIER) }
+}
+
+/// A domain of at least two parts, which may end in a dot.
+pub(super) fn full_domain(text: &str) -> Vec<String> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let whole = text.strip_suffix('.').unwrap_or(text);
+    let why = subdomain(whole);
+    if !why.is_empty() {
+        return why;
+    }
+    if whole.split('.').count() < 2 {
+        return one("should be a domain with at least two segments separated by dots");
+    }
+    whole.split('.').flat_map(label).collect()
 }

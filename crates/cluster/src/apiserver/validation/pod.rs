@@ -1,42 +1,60 @@
 //! What is wrong with a pod, and with the pods that a template would make (`ValidatePodSpec`).
 //!
 //! Knows: the pod's own fields, in the order in which the real server looks at them.
-//! Does not know: containers, volumes and affinities, which have their own chapters.
+//! Does not know: containers, volumes and affinities, which have chapters of their own.
 
 use std::collections::BTreeSet;
 
-use super::container::{self, Around, Kind};
+use super::container::{self, Around};
 use super::faults::{At, Faults, diff, quote};
 use super::metadata::{annotations, labels};
 use super::selectors::{affinity, label_name, spread, tolerations};
-use super::{names, resources, volume};
+use super::{environment, names, resources, security, volume};
 use crate::doc;
 use crate::value::Value;
 
-const POLICIES: &[&str] = &["Always", "OnFailure", "Never"];
-
-/// A spec, wherever it stands.
-pub(super) fn spec(at: &At<'_>, faults: &mut Faults) {
-    spec_with(at, &BTreeSet::new(), faults);
-}
-
-/// A spec whose pods get more volumes than it names.
-pub(super) fn spec_with(at: &At<'_>, more: &BTreeSet<&str>, faults: &mut Faults) {
-    let mut volumes = volume::of_pod(&at.field("volumes"), faults);
-    volumes.extend(more);
-    containers(at, &volumes, faults);
-    resources::requirements(&at.field("resources"), faults);
-    policy(&at.field("restartPolicy"), POLICIES, faults);
-    policy(&at.field("dnsPolicy"), &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"], faults);
-    labels(&at.field("nodeSelector"), faults);
-    host(at, faults);
-    security_context(&at.field("securityContext"), faults);
-    for secret in at.field("imagePullSecrets").items() {
-        let name = secret.field("name");
-        if !name.is_absent() {
-            faults.all(&name, names::subdomain(name.text()));
+/// A pod.
+pub(super) fn pod(root: &At<'_>, faults: &mut Faults) {
+    let spec = root.field("spec");
+    own_annotations(root, &spec, faults);
+    check(&spec, Some(root.value.name()), &BTreeSet::new(), faults);
+    for list in ["containers", "initContainers"] {
+        for one in spec.field(list).items() {
+            container::padded_image(&one, faults);
         }
     }
+}
+
+/// Annotations of a pod that mean something.
+fn own_annotations(root: &At<'_>, spec: &At<'_>, faults: &mut Faults) {
+    let annotations = root.down(&["metadata", "annotations"]);
+    let mirror = annotations.key("kubernetes.io/config.mirror");
+    if !mirror.is_absent() && spec.field("nodeName").text().is_empty() {
+        faults.invalid(&mirror, "must set spec.nodeName if mirror pod annotation is set");
+    }
+    let cost = annotations.key("controller.kubernetes.io/pod-deletion-cost");
+    let sound =
+        |text: &str| text.parse::<i32>().is_ok() && !text.starts_with('+') && (text == "0" || !text.starts_with('0'));
+    if !cost.is_absent() && !sound(cost.text()) {
+        faults.invalid(&cost, "must be a 32bit integer");
+    }
+}
+
+/// The spec of a pod that a template would make; `more` are volumes that it gets besides those it names.
+fn check(at: &At<'_>, name: Option<&str>, more: &BTreeSet<&str>, faults: &mut Faults) {
+    let volumes = volume::of_pod(&at.field("volumes"), name, faults);
+    let claims = device_claims(&at.field("resourceClaims"), faults);
+    let around = Around { volumes: &volumes, more, claims, spec: at.value };
+    let (main, init) = (at.field("containers"), at.field("initContainers"));
+    container::main(&main, &around, faults);
+    container::init(&init, &main, &around, faults);
+    container::ephemeral(&at.field("ephemeralContainers"), &[&main, &init], &around, faults);
+    resources::of_pod(at, &around.claims, faults);
+    host_ports(at, name.is_some(), faults);
+    faults.some_of(&at.field("restartPolicy"), &["Always", "OnFailure", "Never"]);
+    faults.some_of(&at.field("dnsPolicy"), &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]);
+    labels(&at.field("nodeSelector"), faults);
+    security::of_pod(at, faults);
     affinity(&at.field("affinity"), faults);
     dns(at, faults);
     for gate in at.field("readinessGates").items() {
@@ -44,127 +62,112 @@ pub(super) fn spec_with(at: &At<'_>, more: &BTreeSet<&str>, faults: &mut Faults)
     }
     scheduling_gates(&at.field("schedulingGates"), faults);
     spread(&at.field("topologySpreadConstraints"), faults);
-    host_process(at, faults);
-    for (field, form) in
-        [("serviceAccountName", names::subdomain as fn(&str) -> Vec<String>), ("nodeName", names::subdomain)]
-    {
-        optional(&at.field(field), form, faults);
-    }
-    let deadline = at.field("activeDeadlineSeconds");
-    if deadline.number().is_some_and(|seconds| !(1..=i64::from(i32::MAX)).contains(&seconds)) {
-        faults.invalid(&deadline, "must be between 1 and 2147483647, inclusive");
-    }
-    optional(&at.field("hostname"), names::label, faults);
-    optional(&at.field("subdomain"), names::label, faults);
+    security::host_process(at, faults);
+    security::host_users(at, faults);
+    host_name(at, faults);
+    faults.optional(&at.field("serviceAccountName"), names::subdomain);
+    faults.optional(&at.field("nodeName"), names::subdomain);
+    faults.between(
+        &at.field("activeDeadlineSeconds"),
+        1,
+        i64::from(i32::MAX),
+        "must be between 1 and 2147483647, inclusive",
+    );
+    faults.optional(&at.field("hostname"), names::label);
+    faults.optional(&at.field("subdomain"), names::label);
     tolerations(&at.field("tolerations"), faults);
     for alias in at.field("hostAliases").items() {
-        faults.all(&alias.field("ip"), names::address(alias.field("ip").text()));
+        faults.text_in(&alias.field("ip"), names::address);
         for name in alias.field("hostnames").items() {
-            faults.all(&name, names::subdomain(name.text()));
+            faults.text_in(&name, names::subdomain);
         }
     }
-    optional(&at.field("priorityClassName"), names::subdomain, faults);
-    optional(&at.field("runtimeClassName"), names::subdomain, faults);
-    faults.one_of(&at.field("preemptionPolicy"), &["Never", "PreemptLowerPriority"]);
-    for (name, amount) in at.field("overhead").entries() {
-        resources::name(&amount, name, faults);
-        resources::amount(&amount, name, faults);
+    faults.optional(&at.field("priorityClassName"), names::subdomain);
+    let class = at.field("runtimeClassName");
+    if !class.is_absent() {
+        faults.text_in(&class, names::subdomain);
     }
+    let preemption = at.field("preemptionPolicy");
+    if !preemption.is_absent() {
+        faults.some_of(&preemption, &["PreemptLowerPriority", "Never"]);
+    }
+    if !at.field("overhead").is_absent() {
+        // The real server looks at what a pod costs by itself as if it were the limits of a container.
+        let limits = doc!({"limits": (at.field("overhead").value)});
+        resources::requirements(&At::root(&limits).moved(at.field("overhead").path()), &BTreeSet::new(), faults);
+    }
+    security::system(at, faults);
+    environment::files(at, faults);
 }
 
-fn optional(at: &At<'_>, form: fn(&str) -> Vec<String>, faults: &mut Faults) {
-    if !at.text().is_empty() {
-        faults.all(at, form(at.text()));
-    }
-}
-
-fn policy(at: &At<'_>, words: &[&str], faults: &mut Faults) {
-    if at.text().is_empty() {
-        faults.required(at, "");
-    } else {
-        faults.one_of(at, words);
-    }
-}
-
-fn containers(at: &At<'_>, volumes: &BTreeSet<&str>, faults: &mut Faults) {
-    let main = at.field("containers");
-    let names = main.value.items().iter().map(|container| container.at(&["name"]).str_or_empty()).collect();
-    let around = Around { volumes, main: names };
+/// Claims to devices. Gives their names.
+fn device_claims<'v>(list: &At<'v>, faults: &mut Faults) -> BTreeSet<&'v str> {
     let mut taken = BTreeSet::new();
-    for init in at.field("initContainers").items() {
-        container::check(&init, Kind::Init, &around, &mut taken, faults);
-    }
-    if main.value.is_empty() {
-        faults.required(&main, "");
-        return;
-    }
-    let mut taken = BTreeSet::new();
-    for one in main.items() {
-        container::check(&one, Kind::Main, &around, &mut taken, faults);
-    }
-    container::host_port_conflicts(&main, faults);
-}
-
-/// On the node's own network a port is the node's port.
-fn host(at: &At<'_>, faults: &mut Faults) {
-    if at.field("hostNetwork").value.is_true() {
-        for one in at.field("containers").items() {
-            for port in one.field("ports").items() {
-                let host = port.field("hostPort");
-                // A template's ports are given the node's when pods are made of it.
-                let asked = host.number().is_some_and(|number| number != 0);
-                if asked && host.value != port.field("containerPort").value {
-                    faults.invalid(&host, "must match `containerPort` when `hostNetwork` is true");
-                }
+    for claim in list.items() {
+        let name = claim.field("name");
+        if taken.contains(name.text()) {
+            faults.duplicate(&name);
+        } else if faults.some_text(&name) {
+            faults.all(&name, names::label(name.text()));
+            taken.insert(name.text());
+        }
+        let (made, template) = (claim.field("resourceClaimName"), claim.field("resourceClaimTemplateName"));
+        let shown = || super::internal::of("PodResourceClaim", claim.value);
+        match (made.is_absent(), template.is_absent()) {
+            (false, false) => {
+                let why = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified";
+                faults.invalid_as(&claim, &shown(), why);
+            }
+            (true, true) => {
+                let why = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`";
+                faults.invalid_as(&claim, &shown(), why);
+            }
+            _ => {}
+        }
+        for name in [made, template] {
+            if !name.is_absent() {
+                faults.text_in(&name, names::subdomain);
             }
         }
     }
-    let shared = at.field("shareProcessNamespace");
-    if shared.value.is_true() && at.field("hostPID").value.is_true() {
-        faults.invalid(&shared, "ShareProcessNamespace and HostPID cannot both be enabled");
-    }
+    list.value.items().iter().map(|claim| claim.at(&["name"]).str_or_empty()).filter(|name| !name.is_empty()).collect()
 }
 
-fn security_context(at: &At<'_>, faults: &mut Faults) {
-    if at.is_absent() {
+/// On the node's own network a port is the node's port. A template's ports are given the node's when pods are made of it.
+fn host_ports(at: &At<'_>, is_pod: bool, faults: &mut Faults) {
+    if !at.field("hostNetwork").value.is_true() {
         return;
     }
-    for field in ["fsGroup", "runAsUser", "runAsGroup"] {
-        container::id(&at.field(field), faults);
-    }
-    for group in at.field("supplementalGroups").items() {
-        container::id(&group, faults);
-    }
-    let mut taken = BTreeSet::new();
-    for sysctl in at.field("sysctls").items() {
-        let name = sysctl.field("name");
-        if name.text().is_empty() {
-            faults.required(&name, "");
-        } else if !is_sysctl(name.text()) {
-            faults.invalid(
-                &name,
-                r"must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$",
-            );
-        } else if !taken.insert(name.text()) {
-            faults.duplicate(&name);
+    for port in at.field("containers").items().flat_map(|one| one.field("ports").items().collect::<Vec<_>>()) {
+        let (host, own) = (port.field("hostPort"), port.field("containerPort"));
+        let number = host.number().unwrap_or(0);
+        if (is_pod || number != 0) && number != own.number().unwrap_or(0) {
+            faults.invalid_as(&host, &number.to_string(), "must match `containerPort` when `hostNetwork` is true");
         }
     }
-    faults.one_of(&at.field("fsGroupChangePolicy"), &["Always", "OnRootMismatch"]);
-    container::profile(&at.field("seccompProfile"), "seccomp", faults);
-    container::profile(&at.field("appArmorProfile"), "AppArmor", faults);
 }
 
-fn is_sysctl(name: &str) -> bool {
-    let outer = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let part = |part: &str| {
-        let bytes = part.as_bytes();
-        let ends = bytes.first().copied().is_some_and(outer) && bytes.last().copied().is_some_and(outer);
-        ends && bytes.iter().all(|byte| outer(*byte) || matches!(byte, b'-' | b'_'))
-    };
-    name.len() <= 253 && name.split(['.', '/']).all(part)
+fn host_name(at: &At<'_>, faults: &mut Faults) {
+    let name = at.field("hostnameOverride");
+    if name.is_absent() {
+        return;
+    }
+    for (field, why) in [
+        ("setHostnameAsFQDN", "may not be specified when setHostnameAsFQDN is true"),
+        ("hostNetwork", "may not be specified when hostNetwork is true"),
+    ] {
+        if at.field(field).value.is_true() {
+            faults.forbidden(&name, why);
+        }
+    }
+    if name.text().len() > 64 {
+        faults.too_long(&name, 64);
+    }
+    faults.text_in(&name, names::subdomain);
 }
 
 fn dns(at: &At<'_>, faults: &mut Faults) {
+    const SEARCHES_LONGEST: usize = 2048;
     let config = at.field("dnsConfig");
     if at.field("dnsPolicy").text() == "None" {
         if config.is_absent() {
@@ -182,14 +185,27 @@ fn dns(at: &At<'_>, faults: &mut Faults) {
         faults.invalid(&servers, "must not have more than 3 nameservers");
     }
     for server in servers.items() {
-        faults.all(&server, names::address(server.text()));
+        faults.text_in(&server, names::address);
     }
     let searches = config.field("searches");
     if searches.value.items().len() > 32 {
         faults.invalid(&searches, "must not have more than 32 search paths");
     }
+    let length: usize = searches.value.items().iter().map(|search| search.str_or_empty().len() + 1).sum();
+    if length > SEARCHES_LONGEST + 1 {
+        let why = "must not have more than 2048 characters (including spaces) in the search list";
+        faults.invalid(&searches, why);
+    }
+    for search in searches.items().filter(|search| search.text() != ".") {
+        let text = search.text().strip_suffix('.').unwrap_or(search.text());
+        for why in names::loose_subdomain(text) {
+            faults.invalid_as(&search, &quote(text), &why);
+        }
+    }
     for option in config.field("options").items() {
-        faults.some_text(&option.field("name"));
+        if option.field("name").text().is_empty() {
+            faults.required(&option, "must not be empty");
+        }
     }
 }
 
@@ -198,7 +214,7 @@ fn scheduling_gates(at: &At<'_>, faults: &mut Faults) {
     for gate in at.items() {
         let name = gate.field("name");
         for why in names::qualified(name.text()) {
-            faults.invalid_as(&name, &quote(name.text()), &why);
+            faults.invalid_as(&gate, &quote(name.text()), &why);
         }
         if !taken.insert(name.text()) {
             faults.duplicate_as(&gate, &quote(name.text()));
@@ -206,25 +222,29 @@ fn scheduling_gates(at: &At<'_>, faults: &mut Faults) {
     }
 }
 
-fn host_process(at: &At<'_>, faults: &mut Faults) {
-    let asks = |context: &Value| context.at(&["securityContext", "windowsOptions", "hostProcess"]).is_true();
-    let any = asks(at.value) || at.field("containers").value.items().iter().any(asks);
-    let network = at.field("hostNetwork");
-    if any && !network.value.is_true() {
-        faults.invalid_as(&network, "false", "hostNetwork must be true if pod contains any hostProcess containers");
-    }
-}
-
 /// A template: its metadata, whose paths the real server shortens, and its spec.
 pub(super) fn template(at: &At<'_>, more: &BTreeSet<&str>, faults: &mut Faults) {
     let metadata = at.value.at(&["metadata"]);
     labels(&at.named("labels", metadata.at(&["labels"])), faults);
-    annotations(&at.named("annotations", metadata.at(&["annotations"])), faults);
+    let annotations_at = at.named("annotations", metadata.at(&["annotations"]));
+    annotations(&annotations_at, faults);
     let spec = at.field("spec");
-    spec_with(&spec, more, faults);
+    check(&spec, None, more, faults);
     let ephemeral = spec.field("ephemeralContainers");
     if !ephemeral.value.is_empty() {
         faults.forbidden(&ephemeral, "ephemeral containers not allowed in pod template");
+    }
+}
+
+/// What a new pod may not have yet.
+pub(super) fn create(spec: &At<'_>, faults: &mut Faults) {
+    let ephemeral = spec.field("ephemeralContainers");
+    if !ephemeral.value.is_empty() {
+        faults.forbidden(&ephemeral, "cannot be set on create");
+    }
+    let node = spec.field("nodeName");
+    if !node.text().is_empty() && !spec.field("schedulingGates").value.is_empty() {
+        faults.forbidden(&node, "cannot be set until all schedulingGates have been cleared");
     }
 }
 
@@ -241,6 +261,7 @@ pub(super) fn update(at: &At<'_>, old: &Value, faults: &mut Faults) {
         }
     }
     let deadline = at.field("activeDeadlineSeconds");
+    faults.between(&deadline, 0, i64::from(i32::MAX), "must be between 0 and 2147483647, inclusive");
     let had = old.at(&["activeDeadlineSeconds"]).as_int();
     match (had, deadline.number()) {
         (Some(had), Some(now)) if now > had => {
@@ -249,28 +270,32 @@ pub(super) fn update(at: &At<'_>, old: &Value, faults: &mut Faults) {
         (Some(_), None) => faults.invalid(&deadline, "must not update from a positive integer to nil value"),
         _ => {}
     }
-    for gate in at.field("schedulingGates").items() {
-        let name = gate.field("name").text();
-        let known = old.at(&["schedulingGates"]).items().iter().any(|gate| gate.at(&["name"]) == name);
-        if !known {
-            let why = format!("only deletion is allowed, but found new scheduling gate '{name}'");
-            faults.forbidden(&at.field("schedulingGates"), &why);
-        }
-    }
     let lost = |toleration: &Value| {
         let same = |other: &Value| {
             ["key", "operator", "value", "effect"].iter().all(|field| toleration.at(&[field]) == other.at(&[field]))
         };
         !at.field("tolerations").value.items().iter().any(same)
     };
-    if old.at(&["tolerations"]).items().iter().any(lost) {
+    for _ in old.at(&["tolerations"]).items().iter().filter(|toleration| lost(toleration)) {
         faults.forbidden(
             &at.field("tolerations"),
             "existing toleration can not be modified except its tolerationSeconds",
         );
     }
-    if !faults.is_empty() {
+    tolerations(&at.field("tolerations"), faults);
+    for gate in at.field("schedulingGates").items() {
+        let name = gate.field("name");
+        let known = old.at(&["schedulingGates"]).items().iter().any(|gate| gate.at(&["name"]) == name.text());
+        if !known {
+            let why = format!("only deletion is allowed, but found new scheduling gate '{}'", name.text());
+            faults.forbidden(&name, &why);
+        }
+    }
+    if at.value == old {
         return;
+    }
+    if !old.at(&["schedulingGates"]).is_empty() {
+        gated_update(at, old, faults);
     }
     let (was, is) = (fixed(old, old), fixed(at.value, old));
     if was != is {
@@ -282,34 +307,39 @@ pub(super) fn update(at: &At<'_>, old: &Value, faults: &mut Faults) {
     }
 }
 
+/// Until it may be scheduled, what a pod asks of nodes may still grow.
+fn gated_update(at: &At<'_>, old: &Value, faults: &mut Faults) {
+    const REQUIRED: &[&str] = &["nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"];
+    let selector = at.field("nodeSelector");
+    for (key, value) in old.at(&["nodeSelector"]).entries() {
+        if selector.value.get(key) != Some(value) {
+            let why = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
+            faults.invalid(&selector, why);
+        }
+    }
+    let terms = at.field("affinity").down(REQUIRED).field("nodeSelectorTerms");
+    let before = old.at(&["affinity"]).at(REQUIRED).at(&["nodeSelectorTerms"]).items();
+    if !before.is_empty() && before.len() != terms.value.items().len() {
+        let shown = super::internal::list_of("NodeSelectorTerm", terms.value);
+        let why = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
+        return faults.invalid_as(&terms, &shown, why);
+    }
+    for (term, had) in terms.items().zip(before) {
+        let none = ["matchExpressions", "matchFields"].iter().all(|list| had.at(&[list]).is_empty());
+        let begins = |list: &str| {
+            let (now, had) = (term.value.at(&[list]).items(), had.at(&[list]).items());
+            if none { now.is_empty() } else { now.starts_with(had) }
+        };
+        if !begins("matchExpressions") || !begins("matchFields") {
+            let shown = super::internal::of("NodeSelectorTerm", term.value);
+            faults.invalid_as(&term, &shown, "only additions are allowed (no mutations or deletions)");
+        }
+    }
+}
+
 /// Containers that were put into a pod stay in it as they are.
 pub(super) fn ephemeral_update(at: &At<'_>, old: &Value, faults: &mut Faults) {
     let ephemeral = at.field("ephemeralContainers");
-    let names = |list: &'static str| at.field(list).value.items().iter().map(|container| container.at(&["name"]));
-    let others: Vec<&Value> = names("containers").chain(names("initContainers")).collect();
-    let mut taken = BTreeSet::new();
-    for container in ephemeral.items() {
-        let name = container.field("name");
-        if faults.some_text(&name) {
-            faults.all(&name, names::label(name.text()));
-        }
-        if others.contains(&name.value) || !taken.insert(name.text()) {
-            faults.duplicate(&name);
-        }
-        if container.field("image").text().is_empty() {
-            faults.required(&container.field("image"), "");
-        }
-        let target = container.field("targetContainerName");
-        if !target.text().is_empty() && !others.contains(&target.value) {
-            faults.not_found(&target);
-        }
-        for field in ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resources"] {
-            let field = container.field(field);
-            if !field.value.is_empty() {
-                faults.forbidden(&field, "cannot be set for an Ephemeral Container");
-            }
-        }
-    }
     for had in old.at(&["ephemeralContainers"]).items() {
         let name = had.at(&["name"]);
         match ephemeral.value.items().iter().find(|container| container.at(&["name"]) == name) {
@@ -329,44 +359,128 @@ pub(super) fn ephemeral_update(at: &At<'_>, old: &Value, faults: &mut Faults) {
 /// Only processor time and memory are asked for anew, and not so much or little that the pod is of another class.
 pub(super) fn resize(root: &At<'_>, old: &Value, faults: &mut Faults) {
     let spec = root.field("spec");
+    let before = faults.len();
+    if old.at(&["spec", "os", "name"]) == "windows" {
+        return faults.forbidden(&At::root(root.value).named("", root.value), "windows pods cannot be resized");
+    }
     let class = crate::apiserver::defaults::quality(root.value);
     if old.at(&["status", "qosClass"]) != class {
         let why = "Pod QOS Class may not change as a result of resizing";
         faults.invalid_as(&spec, &quote(old.at(&["status", "qosClass"]).str_or_empty()), why);
     }
-    let elastic = |resources: &Value| -> Value {
-        let mut fixed = resources.clone();
-        for list in ["limits", "requests"] {
-            for resource in ["cpu", "memory"] {
-                fixed.remove(&[list, resource]);
-            }
-            if fixed.find(&[list]).is_some_and(Value::is_empty) {
-                fixed.remove(&[list]);
-            }
-        }
-        fixed
-    };
-    for list in ["containers", "initContainers"] {
-        let before = old.at(&["spec", list]).items();
-        let fixed = |containers: &[Value]| -> Vec<Value> {
-            containers.iter().map(|container| elastic(container.at(&["resources"]))).collect()
-        };
-        if fixed(spec.field(list).value.items()) != fixed(before) {
-            faults.forbidden(&spec, "only cpu and memory resources are mutable");
-        }
-        for (container, had) in spec.field(list).items().zip(before) {
-            let gone = |which: &str| {
-                let now = container.value.at(&["resources", which]);
-                had.at(&["resources", which]).entries().iter().any(|(resource, _)| now.get(resource).is_none())
-            };
-            for which in ["requests", "limits"] {
-                if gone(which) {
-                    let why = format!("resource {which} cannot be removed");
-                    faults.forbidden(&container.down(&["resources", which]), &why);
-                }
+    let mut new = spec.value.clone();
+    let old = old.at(&["spec"]);
+    if !pod_level(old).is_empty() || !pod_level(spec.value).is_empty() {
+        pod_level_resize(&spec, old, &mut new, faults);
+    }
+    if !same_containers(&spec, old, faults) {
+        return;
+    }
+    for (list, all) in [("initContainers", false), ("containers", true)] {
+        for (one, had) in spec.field(list).items().zip(old.at(&[list]).items()) {
+            if all || had.at(&["restartPolicy"]) == "Always" {
+                nothing_removed(&one.field("resources"), had.at(&["resources"]), "resource", faults);
             }
         }
     }
+    for (list, all) in [("containers", true), ("initContainers", false)] {
+        let mut kept = Vec::new();
+        for (one, had) in spec.field(list).items().zip(old.at(&[list]).items()) {
+            let may = all || one.field("restartPolicy").text() == "Always";
+            let mut fixed = one.value.clone();
+            if may {
+                fixed.set(&["resources"], elastic(one.value.at(&["resources"]), had.at(&["resources"])));
+            }
+            if fixed != *had {
+                match (all, may) {
+                    (true, _) => faults.forbidden(&spec, "only cpu and memory resources are mutable"),
+                    (_, true) => {
+                        let why = "only cpu and memory resources for init or sidecar containers are mutable";
+                        faults.forbidden(&one, why);
+                    }
+                    _ => faults.forbidden(&spec, "resources for non-sidecar init containers are immutable"),
+                }
+            }
+            kept.push(fixed);
+        }
+        if new.get(list).is_some() {
+            new.set(&[list], Value::from(kept));
+        }
+    }
+    if faults.len() == before && new != *old {
+        faults.forbidden(&spec, "only cpu and memory resources are mutable");
+    }
+}
+
+fn pod_level(spec: &Value) -> Vec<&Value> {
+    let amounts = ["requests", "limits"].into_iter().map(|list| spec.at(&["resources", list]));
+    amounts.filter(|list| !list.is_empty()).collect()
+}
+
+fn pod_level_resize(spec: &At<'_>, old: &Value, new: &mut Value, faults: &mut Faults) {
+    let (now, had) = (spec.field("resources"), old.at(&["resources"]));
+    if !had.is_null() && now.is_absent() {
+        return faults.forbidden(&now, "pod-level resources cannot be removed");
+    }
+    nothing_removed(&now, had, "pod-level resource", faults);
+    let fixed = elastic(now.value, had);
+    if fixed != *had && !(had.is_null() && fixed.is_empty()) {
+        faults.forbidden(spec, "only cpu and memory resources are mutable at pod-level");
+    }
+    match had {
+        Value::Null => new.remove(&["resources"]),
+        had => {
+            new.set(&["resources"], had.clone());
+            None
+        }
+    };
+}
+
+/// Amounts once promised are not taken back.
+fn nothing_removed(now: &At<'_>, had: &Value, what: &str, faults: &mut Faults) {
+    for list in ["requests", "limits"] {
+        let new = now.field(list);
+        if had.at(&[list]).entries().iter().any(|(name, _)| new.value.get(name).is_none()) {
+            faults.forbidden(&new, &format!("{what} {list} cannot be removed"));
+        }
+    }
+}
+
+/// Resources as they would be if processor time and memory had not changed.
+fn elastic(now: &Value, had: &Value) -> Value {
+    let mut fixed = now.clone();
+    for list in ["limits", "requests"] {
+        for resource in ["cpu", "memory"] {
+            match had.find(&[list, resource]) {
+                Some(amount) => fixed.set(&[list, resource], amount.clone()),
+                None => {
+                    fixed.remove(&[list, resource]);
+                }
+            }
+        }
+        if fixed.find(&[list]).is_some_and(Value::is_empty) {
+            fixed.remove(&[list]);
+        }
+    }
+    fixed
+}
+
+/// Whether a pod has the containers that it had.
+fn same_containers(spec: &At<'_>, old: &Value, faults: &mut Faults) -> bool {
+    let before = faults.len();
+    for list in ["containers", "initContainers"] {
+        let (now, had) = (spec.field(list), old.at(&[list]).items());
+        if now.value.items().len() != had.len() {
+            faults.forbidden(&now, &format!("{list} may not be added or removed on resize"));
+            continue;
+        }
+        for (one, had) in now.items().zip(had) {
+            if one.value.at(&["name"]) != had.at(&["name"]) {
+                faults.forbidden(&one.field("name"), &format!("{list} may not be renamed or reordered on resize"));
+            }
+        }
+    }
+    faults.len() == before
 }
 
 /// What of a spec may not change.
@@ -378,8 +492,10 @@ fn fixed(spec: &Value, old: &Value) -> Value {
     let gated = !old.at(&["schedulingGates"]).is_empty();
     if gated {
         // Until it may be scheduled, a pod's demands on nodes may still grow.
-        for field in ["nodeSelector", "affinity"] {
-            fixed.object().remove(field);
+        fixed.object().remove("nodeSelector");
+        fixed.remove(&["affinity", "nodeAffinity"]);
+        if fixed.find(&["affinity"]).is_some_and(Value::is_empty) {
+            fixed.object().remove("affinity");
         }
     }
     if old.at(&["terminationGracePeriodSeconds"]).as_int().is_some_and(|seconds| seconds < 0) {
@@ -401,63 +517,4 @@ fn fixed(spec: &Value, old: &Value) -> Value {
         }
     }
     fixed
-}
-
-/// What does not do what it seems to.
-pub(super) fn warnings(spec: &Value, metadata: &Value, path: &str) -> Vec<String> {
-    let mut warnings = Vec::new();
-    const CRITICAL: &str = "scheduler.alpha.kubernetes.io/critical-pod";
-    for (label, new) in [
-        ("beta.kubernetes.io/arch", "kubernetes.io/arch"),
-        ("beta.kubernetes.io/os", "kubernetes.io/os"),
-        ("failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region"),
-        ("failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"),
-        ("beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type"),
-    ] {
-        if spec.at(&["nodeSelector"]).get(label).is_some() {
-            let since = if label.ends_with("arch") || label.ends_with("os") { "1.14" } else { "1.17" };
-            warnings
-                .push(format!("{path}spec.nodeSelector[{label}]: deprecated since v{since}; use \"{new}\" instead"));
-        }
-    }
-    if metadata.at(&["annotations"]).get(CRITICAL).is_some() {
-        warnings.push(format!(
-            "{path}metadata.annotations[{CRITICAL}]: non-functional in v1.16+; use the \"priorityClassName\" field instead"
-        ));
-    }
-    let mut ports: Vec<(String, String, &Value)> = Vec::new();
-    let mut port_names: Vec<(&str, String)> = Vec::new();
-    for (number, container) in spec.at(&["containers"]).items().iter().enumerate() {
-        let here = format!("{path}spec.containers[{number}]");
-        let mut variables = BTreeSet::new();
-        for (index, variable) in container.at(&["env"]).items().iter().enumerate() {
-            let name = variable.at(&["name"]).str_or_empty();
-            if !variables.insert(name) {
-                warnings.push(format!(
-                    "{here}.env[{index}]: hides previous definition of \"{name}\", which may be dropped when using apply"
-                ));
-            }
-        }
-        for (index, port) in container.at(&["ports"]).items().iter().enumerate() {
-            let place = format!("{here}.ports[{index}]");
-            let same = |field: &str| port.at(&[field]).to_json();
-            let key = [same("protocol"), same("hostIP"), same("containerPort"), same("hostPort")].join("/");
-            if let Some((_, first, _)) = ports.iter().find(|(other, _, _)| *other == key) {
-                warnings.push(format!("{place}: duplicate port definition with {first}"));
-            } else {
-                ports.push((key, place.clone(), port));
-            }
-            let name = port.at(&["name"]).str_or_empty();
-            if !name.is_empty() {
-                if let Some((_, first)) = port_names.iter().find(|(other, _)| *other == name) {
-                    warnings.push(format!(
-                        "{place}: duplicate port name \"{name}\" with {first}, services and probes that select ports by name will use {first}"
-                    ));
-                } else {
-                    port_names.push((name, place));
-                }
-            }
-        }
-    }
-    warnings
 }

@@ -55,11 +55,12 @@ pub(super) fn node_selector(at: &At<'_>, faults: &mut Faults) {
         faults.required(&terms, "must have at least one node selector term");
     }
     for term in terms.items() {
-        node_term(&term, faults);
+        node_term(&term, true, faults);
     }
 }
 
-fn node_term(at: &At<'_>, faults: &mut Faults) {
+/// What a node is like. Of what is only preferred, values are not looked at.
+fn node_term(at: &At<'_>, required: bool, faults: &mut Faults) {
     for term in at.field("matchExpressions").items() {
         let values = term.field("values");
         match term.field("operator").text() {
@@ -74,6 +75,9 @@ fn node_term(at: &At<'_>, faults: &mut Faults) {
             _ => operator(&term, faults),
         }
         label_name(&term.field("key"), faults);
+        for value in values.items().filter(|_| required) {
+            faults.all(&value, names::label_value(value.text()));
+        }
     }
     for term in at.field("matchFields").items() {
         let values = term.field("values");
@@ -96,8 +100,9 @@ fn node_term(at: &At<'_>, faults: &mut Faults) {
 
 fn weight(at: &At<'_>, faults: &mut Faults) {
     let weight = at.field("weight");
-    if !(1..=100).contains(&weight.number().unwrap_or(0)) {
-        faults.invalid(&weight, "must be in the range 1-100");
+    let number = weight.number().unwrap_or(0);
+    if !(1..=100).contains(&number) {
+        faults.invalid_as(&weight, &number.to_string(), "must be in the range 1-100");
     }
 }
 
@@ -111,7 +116,7 @@ pub(super) fn affinity(at: &At<'_>, faults: &mut Faults) {
     }
     for term in node.field(PREFERRED).items() {
         weight(&term, faults);
-        node_term(&term.field("preference"), faults);
+        node_term(&term.field("preference"), false, faults);
     }
     for kind in ["podAffinity", "podAntiAffinity"] {
         let pods = at.field(kind);
@@ -130,13 +135,52 @@ fn pod_term(at: &At<'_>, faults: &mut Faults) {
     label_selector(&at.field("namespaceSelector"), faults);
     for namespace in at.field("namespaces").value.items() {
         let place = at.named("namespace", namespace);
-        faults.all(&place, names::label(place.text()));
+        faults.text_in(&place, names::label);
     }
+    label_keys(at, faults);
     let key = at.field("topologyKey");
     if key.text().is_empty() {
         faults.required(&key, "can not be empty");
     }
     label_name(&key, faults);
+}
+
+/// Labels of the pod itself that a selector goes by.
+fn label_keys(at: &At<'_>, faults: &mut Faults) {
+    let selector = at.field("labelSelector");
+    let lists = [at.field("matchLabelKeys"), at.field("mismatchLabelKeys")];
+    for keys in &lists {
+        if keys.value.is_empty() {
+            continue;
+        }
+        if selector.is_absent() {
+            faults.forbidden(keys, "must not be specified when labelSelector is not set");
+            continue;
+        }
+        for key in keys.items() {
+            label_name(&key, faults);
+        }
+    }
+    let [matched, mismatched] = lists;
+    let place = |key: &str| matched.value.items().iter().rposition(|have| *have == key);
+    let mut said: Vec<&str> =
+        selector.field("matchLabels").value.entries().iter().map(|(key, _)| key.as_str()).collect();
+    for term in selector.field("matchExpressions").value.items() {
+        let key = term.at(&["key"]).str_or_empty();
+        if let Some(index) = place(key)
+            && said.contains(&key)
+        {
+            // The real path leaves out which list it is.
+            let place = at.element(index);
+            faults.invalid_as(&place, &quote(key), "exists in both matchLabelKeys and labelSelector");
+        }
+        said.push(key);
+    }
+    for key in matched.items() {
+        if mismatched.value.items().iter().any(|other| *other == key.text()) {
+            faults.invalid(&key, "exists in both matchLabelKeys and mismatchLabelKeys");
+        }
+    }
 }
 
 /// `core.Toleration`
@@ -196,10 +240,7 @@ pub(super) fn spread(at: &At<'_>, faults: &mut Faults) {
             faults.required(&key, "can not be empty");
         }
         let when = constraint.field("whenUnsatisfiable");
-        if when.is_absent() {
-            faults.unsupported_as(&when, "\"\"", &["DoNotSchedule", "ScheduleAnyway"]);
-        }
-        faults.one_of(&when, &["DoNotSchedule", "ScheduleAnyway"]);
+        faults.word(&when, &["DoNotSchedule", "ScheduleAnyway"]);
         let same = |other: &&At<'_>| {
             other.field("topologyKey").text() == key.text() && other.field("whenUnsatisfiable").text() == when.text()
         };
@@ -218,11 +259,7 @@ pub(super) fn spread(at: &At<'_>, faults: &mut Faults) {
         for policy in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
             faults.one_of(&constraint.field(policy), &["Honor", "Ignore"]);
         }
-        let keys = constraint.field("matchLabelKeys");
-        let selector = constraint.field("labelSelector");
-        if selector.is_absent() && !keys.value.is_empty() {
-            faults.forbidden(&keys, "must not be specified when labelSelector is not set");
-        }
-        label_selector(&selector, faults);
+        label_keys(constraint, faults);
+        label_selector(&constraint.field("labelSelector"), faults);
     }
 }

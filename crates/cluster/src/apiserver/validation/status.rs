@@ -103,10 +103,7 @@ pub(super) fn check(resource: &str, root: &At<'_>, old: &Value, faults: &mut Fau
         "nodes" => node(&status, faults),
         "resourcequotas" => {
             for list in ["hard", "used"] {
-                for (name, amount) in status.field(list).entries() {
-                    resources::quota_name(&amount, name, faults);
-                    resources::amount(&amount, name, faults);
-                }
+                super::limits::amounts(&status.field(list), faults);
             }
         }
         "persistentvolumeclaims" => {

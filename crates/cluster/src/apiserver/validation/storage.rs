@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::faults::{At, Faults, diff, quote};
 use super::selectors::{label_selector, node_selector};
-use super::{names, volume};
+use super::{names, source};
 use crate::quantity::Quantity;
 use crate::value::Value;
 
@@ -16,11 +16,12 @@ const MODES: &[&str] = &["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "Read
 fn access_modes(at: &At<'_>, faults: &mut Faults) {
     for mode in at.value.items() {
         if !MODES.contains(&mode.str_or_empty()) {
-            faults.unsupported_as(at, &mode.to_json(), MODES);
+            faults.unsupported_as(at, &quote(mode.str_or_empty()), MODES);
         }
     }
+    let others = |mode: &Value| MODES.contains(&mode.str_or_empty()) && *mode != "ReadWriteOncePod";
     let modes = at.value.items();
-    if modes.len() > 1 && modes.iter().any(|mode| mode == "ReadWriteOncePod") {
+    if modes.iter().any(|mode| mode == "ReadWriteOncePod") && modes.iter().any(others) {
         faults.forbidden(at, "may not use ReadWriteOncePod with other access modes");
     }
 }
@@ -42,11 +43,44 @@ pub(super) fn claim_spec(spec: &At<'_>, faults: &mut Faults) {
         }
         Some(_) => {}
     }
-    let class = spec.field("storageClassName");
-    if !class.text().is_empty() {
-        faults.all(&class, names::subdomain(class.text()));
-    }
+    faults.optional(&spec.field("storageClassName"), names::subdomain);
     faults.one_of(&spec.field("volumeMode"), &["Block", "Filesystem"]);
+    let (source, reference) = (spec.field("dataSource"), spec.field("dataSourceRef"));
+    for source in [&source, &reference] {
+        if !source.is_absent() {
+            data_source(source, faults);
+        }
+    }
+    // The value that the real sentence shows is a path, as Go shows one.
+    let place = "{}";
+    if !reference.field("namespace").text().is_empty() {
+        if !source.is_absent() {
+            let why = "may not be specified when dataSourceRef.namespace is specified";
+            faults.invalid_as(spec, place, why);
+        }
+    } else if !source.is_absent() && !reference.is_absent() {
+        let same = ["apiGroup", "kind", "name"].iter().all(|field| {
+            let (one, other) = (source.field(field), reference.field(field));
+            one.value == other.value
+        });
+        if !same {
+            faults.invalid_as(spec, place, "must match dataSourceRef");
+        }
+    }
+    faults.optional(&spec.field("volumeAttributesClassName"), names::subdomain);
+}
+
+/// What a volume is filled from.
+fn data_source(at: &At<'_>, faults: &mut Faults) {
+    let (group, kind) = (at.field("apiGroup"), at.field("kind"));
+    faults.some_text(&at.field("name"));
+    faults.some_text(&kind);
+    if group.text().is_empty() && kind.text() != "PersistentVolumeClaim" {
+        let why = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+        faults.invalid_as(at, &quote(kind.text()), why);
+    }
+    faults.optional(&group, names::subdomain);
+    faults.optional(&at.field("namespace"), names::label);
 }
 
 /// A PersistentVolumeClaim.
@@ -57,35 +91,83 @@ pub(super) fn claim(root: &At<'_>, faults: &mut Faults) {
 /// What may not change in a claim: all but how much it asks for once it is bound, and to whom it is bound until then.
 pub(super) fn claim_update(root: &At<'_>, old: &Value, faults: &mut Faults) {
     let spec = root.field("spec");
-    let bound = old.at(&["status", "phase"]) == "Bound";
-    let unbound_before = old.at(&["spec", "volumeName"]).is_empty();
-    let fixed = |spec: &Value| {
-        let mut fixed = spec.clone();
-        if bound {
-            fixed.remove(&["resources", "requests"]);
-            fixed.object().remove("volumeAttributesClassName");
+    let had = old.at(&["spec"]);
+    let bound = root.down(&["status", "phase"]).text() == "Bound";
+    let mut fixed = spec.value.clone();
+    if had.at(&["volumeName"]).is_empty() {
+        fixed.object().remove("volumeName");
+    }
+    if had.at(&["storageClassName"]).is_null() && !fixed.at(&["storageClassName"]).is_null() {
+        fixed.object().remove("storageClassName");
+    }
+    let keep = |fixed: &mut Value, path: &[&str]| match had.find(path) {
+        Some(value) => fixed.set(path, value.clone()),
+        None => {
+            fixed.remove(path);
         }
-        if unbound_before {
-            fixed.object().remove("volumeName");
-        }
-        if spec.at(&["storageClassName"]).is_null() || old.at(&["spec", "storageClassName"]).is_null() {
-            fixed.object().remove("storageClassName");
-        }
-        fixed
     };
-    let (was, is) = (fixed(old.at(&["spec"])), fixed(spec.value));
-    if was != is {
+    if bound {
+        if fixed.find(&["resources", "requests"]).is_some() {
+            keep(&mut fixed, &["resources", "requests", "storage"]);
+        }
+        keep(&mut fixed, &["volumeAttributesClassName"]);
+    }
+    let mut was = had.clone();
+    if had.at(&["volumeName"]).is_empty() {
+        was.object().remove("volumeName");
+    }
+    if was != fixed {
         let why =
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
-        faults.forbidden(&spec, &format!("{why}{}", diff(&was, &is)));
-        return;
+        faults.forbidden(&spec, &format!("{why}{}", diff(&was, &fixed)));
     }
-    let size = |spec: &Value| Quantity::or_zero(spec.at(&["resources", "requests", "storage"]));
-    if size(spec.value) < size(old.at(&["spec"])) && bound {
+    let size = |amounts: &Value| Quantity::or_zero(amounts.at(&["storage"]));
+    let asked = size(spec.down(&["resources", "requests"]).value);
+    let has = size(old.at(&["status", "capacity"]));
+    if asked < size(had.at(&["resources", "requests"])) && asked <= has {
         let requests = spec.down(&["resources", "requests"]).field("storage");
         faults.forbidden(&requests, "field can not be less than status.capacity");
     }
+    faults.unchanged(&root.named("volumeMode", spec.value.at(&["volumeMode"])), had.at(&["volumeMode"]));
+    let class = spec.field("volumeAttributesClassName");
+    if class.value != had.at(&["volumeAttributesClassName"])
+        && !old.at(&["status", "currentVolumeAttributesClassName"]).is_null()
+    {
+        let what = match class.value {
+            Value::Null => "nil",
+            _ if class.text().is_empty() => "empty string",
+            _ => return,
+        };
+        let why = format!("update to {what} is forbidden when status.currentVolumeAttributesClassName is not nil");
+        faults.forbidden(&class, &why);
+    }
 }
+
+/// The types of the cluster's volumes, in the order in which they are looked at.
+const TYPES: &[&str] = &[
+    "hostPath",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "flocker",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "cephfs",
+    "iscsi",
+    "cinder",
+    "fc",
+    "flexVolume",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "scaleIO",
+    "local",
+    "storageos",
+    "csi",
+];
 
 /// A PersistentVolume.
 pub(super) fn persistent(root: &At<'_>, faults: &mut Faults) {
@@ -104,7 +186,7 @@ pub(super) fn persistent(root: &At<'_>, faults: &mut Faults) {
     }
     for (_, amount) in capacity.entries() {
         let read = Quantity::or_zero(amount.value);
-        if read < Quantity::ZERO {
+        if read.as_whole() < 0 {
             faults.invalid_as(&amount, &read.as_whole().to_string(), "must be a valid resource quantity");
         }
         if read <= Quantity::ZERO {
@@ -124,24 +206,85 @@ pub(super) fn persistent(root: &At<'_>, faults: &mut Faults) {
             node_selector(&required, faults);
         }
     }
-    if volume::source(&spec, faults) == 0 {
+    let nowhere = affinity.field("required").is_absent();
+    let count = source::one(&spec, TYPES, faults, |kind, it, faults| {
+        of_type(kind, it, root.value.name(), faults);
+        if kind == "local" && nowhere {
+            faults.required(&affinity, "Local volume requires node affinity");
+        }
+    });
+    if count == 0 {
         faults.required(&spec, "must specify a volume type");
     }
-    let handle = spec.down(&["csi", "volumeHandle"]);
-    if !spec.field("csi").is_absent() {
-        faults.some_text(&handle);
-    }
-    if !spec.field("local").is_absent() && affinity.is_absent() {
-        faults.required(&affinity, "Local volume requires node affinity");
-    }
-    if spec.down(&["hostPath", "path"]).text() == "/" && policy.text() == "Recycle" {
+    if spec.down(&["hostPath", "path"]).text().trim_end_matches('/').is_empty()
+        && spec.down(&["hostPath", "path"]).text().starts_with('/')
+        && policy.text() == "Recycle"
+    {
         faults.forbidden(&policy, "may not be 'recycle' for a hostPath mount of '/'");
     }
-    let class = spec.field("storageClassName");
-    if !class.text().is_empty() {
-        faults.all(&class, names::subdomain(class.text()));
-    }
+    faults.optional(&spec.field("storageClassName"), names::subdomain);
     faults.one_of(&spec.field("volumeMode"), &["Block", "Filesystem"]);
+    let class = spec.field("volumeAttributesClassName");
+    if !class.is_absent() {
+        if class.text().is_empty() {
+            faults.required(&class, "an empty string is disallowed");
+        }
+        faults.text_in(&class, names::subdomain);
+        if spec.field("csi").is_absent() {
+            faults.required(&spec.field("csi"), "has to be specified when using volumeAttributesClassName");
+        }
+    }
+}
+
+/// The types that say more when they are the cluster's.
+fn of_type(kind: &str, at: &At<'_>, volume: &str, faults: &mut Faults) {
+    match kind {
+        "csi" => {
+            source::driver_name(&at.field("driver"), faults);
+            faults.some_text(&at.field("volumeHandle"));
+            for secret in [
+                "controllerPublishSecretRef",
+                "controllerExpandSecretRef",
+                "nodePublishSecretRef",
+                "nodeExpandSecretRef",
+            ] {
+                let secret = at.field(secret);
+                if !secret.is_absent() {
+                    faults.text_of(&secret.field("name"), names::subdomain);
+                    faults.text_of(&secret.field("namespace"), names::label);
+                }
+            }
+        }
+        "iscsi" => {
+            source::check(kind, at, true, faults);
+            let portal = at.field("targetPortal");
+            if !at.field("initiatorName").is_absent() && volume.len() + 1 + portal.text().len() > 64 {
+                let why = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if \
+                           iscsi.initiatorName is specified.";
+                faults.invalid(&at.named("targetportal", portal.value), why);
+            }
+        }
+        "glusterfs" => {
+            source::check(kind, at, true, faults);
+            let namespace = at.field("endpointsNamespace");
+            if !namespace.is_absent() {
+                if namespace.text().is_empty() {
+                    let why = "if the endpointnamespace is set, it must be a valid namespace name";
+                    faults.invalid(&namespace, why);
+                } else {
+                    faults.all(&namespace, names::label(namespace.text()));
+                }
+            }
+        }
+        "azureFile" => {
+            source::check(kind, at, true, faults);
+            let namespace = at.field("secretNamespace");
+            if !namespace.is_absent() {
+                faults.some_text(&namespace);
+            }
+        }
+        _ => source::check(kind, at, true, faults),
+    }
 }
 
 /// What may not change in a volume: what it is made of.
@@ -169,7 +312,22 @@ pub(super) fn persistent_update(root: &At<'_>, old: &Value, faults: &mut Faults)
         faults
             .forbidden(&place, &format!("spec.persistentvolumesource is immutable after creation{}", diff(&was, &is)));
     }
-    faults.unchanged(&spec.field("volumeMode"), old.at(&["spec", "volumeMode"]));
+    // The real paths leave out the spec.
+    let place = |field: &str| root.named(field, spec.value.at(&[field]));
+    faults.unchanged(&place("volumeMode"), old.at(&["spec", "volumeMode"]));
+    let affinity = old.at(&["spec", "nodeAffinity"]);
+    if !affinity.is_null() && affinity != place("nodeAffinity").value {
+        let why = "field is immutable, except for updating from beta label to GA";
+        let shown = match place("nodeAffinity").value {
+            Value::Null => "null".to_owned(),
+            affinity => super::internal::of("VolumeNodeAffinity", affinity),
+        };
+        faults.invalid_as(&place("nodeAffinity"), &shown, why);
+    }
+    let (class, had) = (spec.field("volumeAttributesClassName"), old.at(&["spec", "volumeAttributesClassName"]));
+    if class.is_absent() && !had.is_null() {
+        faults.forbidden(&class, "update from non-nil value to nil is forbidden");
+    }
 }
 
 /// A StorageClass.

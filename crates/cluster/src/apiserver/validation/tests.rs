@@ -1,6 +1,7 @@
 //! Each case: an object, and each thing that is wrong with it as `path: sentence`.
 
 use super::{create, status, update, warnings};
+use crate::apiserver::defaults;
 use crate::apiserver::status::Cause;
 use crate::doc;
 use crate::object::ObjectKey;
@@ -14,8 +15,9 @@ fn check(resource: &str, mut object: Value, want: &[&str]) {
     if object.name().is_empty() {
         object.set(&["metadata", "name"], "a");
     }
+    defaults::apply(resource, &mut object);
     let key = ObjectKey::new(resource, "shop", object.name());
-    assert_eq!(said(&create(&key, &object)), want, "{resource} {object}");
+    assert_eq!(said(&create(&key, "", &object)), want, "{resource} {object}");
 }
 
 /// A pod with which nothing is wrong, but for what the spec says.
@@ -26,6 +28,7 @@ fn pod(spec: Value) -> Value {
     for (key, value) in spec.entries() {
         pod.set(&["spec", key], value.clone());
     }
+    defaults::apply("pods", &mut pod);
     pod
 }
 
@@ -55,8 +58,8 @@ fn containers_are_named_once_and_have_images() {
         "pods",
         pod(doc!({"containers": (twice)})),
         &[
-            r#"spec.containers[1].image: Invalid value: " b": must not have leading or trailing whitespace"#,
             r#"spec.containers[1].name: Duplicate value: "app""#,
+            r#"spec.containers[1].image: Invalid value: " b": must not have leading or trailing whitespace"#,
         ],
     );
 }
@@ -115,9 +118,9 @@ fn of_a_pod_only_images_and_seconds_change() {
     let key = ObjectKey::new("pods", "shop", "a");
     let old = pod(doc!({}));
     let image = pod(doc!({"containers": [{"name": "app", "image": "app:2"}]}));
-    assert!(update(&key, &image, &old).is_empty());
+    assert!(update(&key, "", &image, &old).is_empty());
     let policy = pod(doc!({"restartPolicy": "Never"}));
-    let causes = update(&key, &policy, &old);
+    let causes = update(&key, "", &policy, &old);
     assert!(
         said(&causes)
             .first()
@@ -125,7 +128,7 @@ fn of_a_pod_only_images_and_seconds_change() {
     );
     let more = pod(doc!({"containers": [{"name": "app", "image": "app:1"}, {"name": "b", "image": "b"}]}));
     assert_eq!(
-        said(&update(&key, &more, &old)),
+        said(&update(&key, "", &more, &old)),
         ["spec.containers: Forbidden: pod updates may not add or remove containers"]
     );
 }
@@ -158,7 +161,7 @@ fn a_workload_selects_the_pods_it_makes() {
     let (old, new) =
         (deployment(web, doc!({"app": "web"})), deployment(doc!({"matchLabels": {"a": "b"}}), doc!({"a": "b"})));
     assert_eq!(
-        said(&update(&key, &new, &old)),
+        said(&update(&key, "", &new, &old)),
         [r#"spec.selector: Invalid value: {"matchLabels":{"a":"b"}}: field is immutable"#]
     );
 }
@@ -238,7 +241,7 @@ fn what_is_hidden_or_said_twice_is_warned_of() {
         doc!({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}], "ports": [{"containerPort": 80}, {"containerPort": 80}]}),
     );
     assert_eq!(
-        warnings(&ObjectKey::new("pods", "shop", "a"), &pod),
+        warnings(&ObjectKey::new("pods", "shop", "a"), &pod, None),
         [
             r#"spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply"#,
             "spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]",
@@ -307,10 +310,10 @@ fn numbers_of_a_status_bound_each_other() {
 fn what_is_wrong_with_the_labels_of_a_changed_object_is_said_as_often_as_it_is_looked_at() {
     let object = doc!({"metadata": {"name": "a", "labels": {"a b": ""}}});
     for (resource, times) in
-        [("configmaps", 4), ("namespaces", 3), ("limitranges", 3), ("leases.coordination.k8s.io", 3)]
+        [("configmaps", 4), ("namespaces", 4), ("limitranges", 3), ("leases.coordination.k8s.io", 3)]
     {
         let key = ObjectKey::new(resource, "shop", "a");
-        let causes = update(&key, &object, &object);
+        let causes = update(&key, "", &object, &object);
         assert_eq!(causes.iter().filter(|cause| cause.field == "metadata.labels").count(), times, "{resource}");
     }
 }
@@ -424,7 +427,7 @@ fn a_generated_names_beginning_is_looked_at_too() {
     let make = |prefix: &str, name: &str| doc!({"metadata": {"generateName": (prefix), "name": (name)}});
     check("configmaps", make("good-", "good-x"), &[]);
     let key = ObjectKey::new("configmaps", "shop", "Bad_x");
-    let causes = create(&key, &make("Bad_", "Bad_x"));
+    let causes = create(&key, "", &make("Bad_", "Bad_x"));
     let fields: Vec<&str> = causes.iter().map(|cause| cause.field.as_str()).collect();
     assert_eq!(fields, ["metadata.generateName", "metadata.name"]);
 }
@@ -441,7 +444,7 @@ fn a_template_that_may_not_change_is_shown_as_go_keeps_it() {
             }},
         }})
     };
-    let causes = update(&ObjectKey::new("jobs.batch", "shop", "j"), &job("b"), &job("a"));
+    let causes = update(&ObjectKey::new("jobs.batch", "shop", "j"), "", &job("b"), &job("a"));
     let shown = &causes.last().unwrap().message;
     for part in [
         r#"Invalid value: {"Volumes":null,"InitContainers":null,"Containers":[{"Name":"c","Image":"b","Command":null,"#,
