@@ -23,13 +23,14 @@ use std::time::Duration;
 
 use cluster::apiserver::{self, User};
 use cluster::{Cluster, ObjectKey};
-use gate::{Gate, Journal, Parts, Settings, TokioHost, Vault};
+use gate::{Gate, Journal, Parts, Settings, Stop, TokioHost, Vault};
 use model::{AgentId, Ruling, TargetName};
 use serde_json::{Map, Value, json};
 use target_kubernetes::decode::{Asked, decode};
 use target_kubernetes::mask::Mask;
 use target_kubernetes::message::Received;
 use target_kubernetes::standalone::Standalone;
+use target_kubernetes::twin::ClusterTwin;
 use twin::Time;
 
 /// 2026-09-21T14:13:20Z.
@@ -373,9 +374,8 @@ async fn look(pair: &Value) -> Vec<String> {
     wrong
 }
 
-/// `ONLY=032 SAY=1 cargo test -p lazaret --test consequences` shows what is said of the pairs whose entry holds `032`.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_unsafe_one_of_a_pair_is_stopped_and_the_safe_one_passes() {
+/// Every pair; those whose entry holds what `ONLY` says.
+fn pairs() -> Vec<Value> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/consequences");
     let only = std::env::var("ONLY").unwrap_or_default();
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -388,7 +388,13 @@ async fn the_unsafe_one_of_a_pair_is_stopped_and_the_safe_one_passes() {
         pairs.extend(found.into_iter().filter(|pair| pair["entry"].as_str().unwrap_or_default().contains(&only)));
     }
     assert!(!pairs.is_empty(), "there is nothing to judge");
-    let tasks: Vec<_> = pairs.into_iter().map(|pair| tokio::spawn(async move { look(&pair).await })).collect();
+    pairs
+}
+
+/// `ONLY=032 SAY=1 cargo test -p lazaret --test consequences` shows what is said of the pairs whose entry holds `032`.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_unsafe_one_of_a_pair_is_stopped_and_the_safe_one_passes() {
+    let tasks: Vec<_> = pairs().into_iter().map(|pair| tokio::spawn(async move { look(&pair).await })).collect();
     let mut wrong = Vec::new();
     for task in tasks {
         match task.await {
@@ -397,4 +403,88 @@ async fn the_unsafe_one_of_a_pair_is_stopped_and_the_safe_one_passes() {
         }
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// An action on a fork, and all that came of it: the effect, and every object as it is then.
+fn played(cluster: Cluster, calls: &[Asked]) -> String {
+    let mut twin = ClusterTwin::new(cluster);
+    let mut told = String::new();
+    for asked in calls {
+        let prediction = gate::Twin::apply(&mut twin, asked, &Stop::default());
+        told.push_str(&format!("{prediction:?}\n"));
+    }
+    told.push_str(&format!("{:?} {}\n", twin.cluster().now(), twin.cluster().version()));
+    for (key, object) in twin.cluster().objects() {
+        told.push_str(&format!("{key:?} {}\n", object.to_json()));
+    }
+    told
+}
+
+/// Work of all kinds: what it leaves behind anywhere but in the fork that it is done on, it must not.
+fn work(mut cluster: Cluster) {
+    let deployments: Vec<ObjectKey> = cluster.list("deployments.apps", None).map(|(key, _)| key.clone()).collect();
+    for key in deployments {
+        let path = format!("/apis/apps/v1/namespaces/{}/deployments/{}/scale", key.namespace, key.name);
+        let step = json!({"do": format!("PATCH {path}"), "body": {"spec": {"replicas": 7}}});
+        let asked = request(&cluster, &step);
+        let _ = apiserver::handle(&mut cluster, &asked.call, &User::admin());
+        settle(&mut cluster);
+    }
+    let pods: Vec<ObjectKey> = cluster.list("pods", None).map(|(key, _)| key.clone()).collect();
+    for key in pods {
+        let step = json!(format!("DELETE /api/v1/namespaces/{}/pods/{}", key.namespace, key.name));
+        let asked = request(&cluster, &step);
+        let _ = apiserver::handle(&mut cluster, &asked.call, &User::admin());
+    }
+    settle(&mut cluster);
+}
+
+#[test]
+fn what_comes_of_an_action_is_the_same_to_the_last_bit_wherever_and_after_whatever_it_is_played() {
+    let check = |pair: &Value| {
+        for label in ["unsafe", "safe"] {
+            let side = &pair[label];
+            let objects: Vec<cluster::Value> = {
+                let cluster = state(pair, side);
+                cluster.objects().map(|(_, object)| object.clone()).collect()
+            };
+            let texts: Vec<String> = objects.iter().map(cluster::Value::to_json).collect();
+            let load = || {
+                // Read anew, so that nothing is shared with what was loaded before.
+                let objects = texts.iter().map(|text| cluster::Value::from_json(text.as_bytes()).unwrap());
+                let mut cluster = cluster::snapshot::load(objects, Some(NOW + PATIENCE), 0);
+                cluster.resume();
+                cluster
+            };
+            let origin = load();
+            let steps = list(side, "do").iter();
+            let calls: Vec<Asked> = steps
+                .filter_map(|step| match step.as_str().filter(|line| line.starts_with("drain ")) {
+                    Some(_) => Some(requests(&origin, step)),
+                    // What cannot be decoded, or only after the step before it, is not what this is about.
+                    None => try_request(&origin, &named(&origin, step)).ok().map(|asked| vec![asked]),
+                })
+                .flatten()
+                .collect();
+            let entry = format!("{} {label}", pair["entry"]);
+            let first = played(origin.clone(), &calls);
+            std::thread::scope(|scope| {
+                let again = scope.spawn(|| played(load(), &calls));
+                let after_work = scope.spawn(|| {
+                    let fork = origin.clone();
+                    work(fork.clone());
+                    played(fork.clone(), &calls)
+                });
+                assert!(again.join().unwrap() == first, "{entry}: loaded anew, something else comes of it");
+                assert!(after_work.join().unwrap() == first, "{entry}: on a fork of a fork something else comes of it");
+            });
+            assert!(played(origin, &calls) == first, "{entry}: the second time something else comes of it");
+        }
+    };
+    let pairs = pairs();
+    let (left, right) = pairs.split_at(pairs.len() / 2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| left.iter().for_each(check));
+        scope.spawn(|| right.iter().rev().for_each(check));
+    });
 }

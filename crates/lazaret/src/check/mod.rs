@@ -22,12 +22,11 @@ mod side;
 mod site;
 mod suite;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{Cluster, ObjectKey, build, doc};
+use cluster::{Cluster, ObjectKey, Schema, build, doc};
 use serde_json::{Value, json};
 use target_kubernetes::mask::Mask;
 use target_kubernetes::serve::{self, Served, Speed};
@@ -155,21 +154,21 @@ impl Ground {
             outcome.verdict = Verdict::Skipped(why);
             return Ok(outcome);
         }
+        let schema = &self.look.cluster.schema;
         let options = serve::Options {
             speed: Speed::Max,
             authority: Some(self.authority.clone()),
             ..serve::Options::new(folder)
         };
         let Served { kubeconfig, handle, .. } = serve::serve(self.look.cluster.clone(), options).await?;
-        let twin = self.side(
-            Upstream::from_file(&kubeconfig, None).await?,
-            Clock::Virtual(handle.live().clone()),
-            scratch,
-            plan,
-        );
-        let here = self.side(self.upstream.clone(), Clock::Wall(plan.quiet), scratch, plan);
+        // From the start its time passes when it is told to, so that the same seed gives the same answers.
+        handle.live().settle(Duration::ZERO);
+        let namespace = scratch.namespace.clone();
+        let clock = Clock::Virtual(handle.live().clone());
+        let twin = Side::new(Upstream::from_file(&kubeconfig, None).await?, clock, &namespace, &plan.image);
+        let here = Side::new(self.upstream.clone(), Clock::Wall(plan.quiet), &namespace, &plan.image);
         let (answers, foretold) =
-            tokio::join!(self.steps(case, here, Some(&mut *scratch)), self.steps(case, twin, None));
+            tokio::join!(steps(schema, case, here, Some(&mut *scratch)), steps(schema, case, twin, None));
         handle.stop().await;
         let (answers, foretold) = (answers.map_err(failed)?, foretold.map_err(failed)?);
         scratch.clean().await?;
@@ -191,12 +190,6 @@ impl Ground {
             outcome.others = site::hooks(&self.look.cluster, &scratch.namespace, touched.map(|place| place.resource()));
         }
         Ok(outcome)
-    }
-
-    fn side(&self, upstream: Upstream, clock: Clock, scratch: &Scratch, plan: &Plan) -> Side {
-        let kept =
-            BTreeMap::from([("ns".to_owned(), json!(scratch.namespace)), ("image".to_owned(), json!(plan.image))]);
-        Side { upstream, namespace: scratch.namespace.clone(), clock, kept }
     }
 
     /// What the case cannot be run without, and is not there.
@@ -226,51 +219,6 @@ impl Ground {
         Ok(None)
     }
 
-    /// Runs a case's steps on one side: what each asks, and what was answered, as it is compared.
-    async fn steps(
-        &self,
-        case: &Case,
-        mut side: Side,
-        mut scratch: Option<&mut Scratch>,
-    ) -> Result<Vec<Option<(String, Value)>>, SideError> {
-        let schema = &self.look.cluster.schema;
-        let mut normal = Normal::new(case.owners);
-        let mut shown = Vec::new();
-        for step in &case.steps {
-            let ask = match &step.act {
-                Act::Ask(ask) => side.filled(ask),
-                Act::Settle(limit) => {
-                    side.settle(schema, *limit, &mut normal).await?;
-                    shown.push(None);
-                    continue;
-                }
-                Act::Pause(time) => {
-                    side.pause(*time).await?;
-                    shown.push(None);
-                    continue;
-                }
-            };
-            let Some(place) = side::place(schema, &ask, &side.namespace)? else { continue };
-            let makes = ask.verb.writes() && place.subresource.is_empty();
-            if makes && let Some(scratch) = &mut scratch {
-                scratch.will_make(&place, ask.body.as_ref());
-            }
-            let answered = side.ask(&place, &ask).await?;
-            if makes
-                && answered.code == 201
-                && let Some(scratch) = &mut scratch
-            {
-                scratch.will_make(&place, Some(&answered.body));
-            }
-            keep(step, &answered, &mut side);
-            let name = if place.name.is_empty() { String::new() } else { format!(" {}", place.name) };
-            let does = format!("{} {}{name}", ask.verb.word(), place.resource());
-            let answer = answered.shown(&mut normal);
-            shown.push((!step.aside).then_some((does, answer)));
-        }
-        Ok(shown)
-    }
-
     /// What is to be said of the cluster and its twin before anything is compared.
     pub(crate) fn report(&self, namespace: &str) -> Report {
         let cluster = &self.look.cluster;
@@ -288,6 +236,50 @@ impl Ground {
             unfinished: None,
         }
     }
+}
+
+/// Runs a case's steps on one side: what each asks, and what was answered, as it is compared.
+async fn steps(
+    schema: &Schema,
+    case: &Case,
+    mut side: Side,
+    mut scratch: Option<&mut Scratch>,
+) -> Result<Vec<Option<(String, Value)>>, SideError> {
+    let mut normal = Normal::new(case.owners);
+    let mut shown = Vec::new();
+    for step in &case.steps {
+        let ask = match &step.act {
+            Act::Ask(ask) => side.filled(ask),
+            Act::Settle(limit) => {
+                side.settle(schema, *limit, &mut normal).await?;
+                shown.push(None);
+                continue;
+            }
+            Act::Pause(time) => {
+                side.pause(*time).await?;
+                shown.push(None);
+                continue;
+            }
+        };
+        let Some(place) = side::place(schema, &ask, &side.namespace)? else { continue };
+        let makes = ask.verb.writes() && place.subresource.is_empty();
+        if makes && let Some(scratch) = &mut scratch {
+            scratch.will_make(&place, ask.body.as_ref());
+        }
+        let answered = side.ask(&place, &ask).await?;
+        if makes
+            && answered.code == 201
+            && let Some(scratch) = &mut scratch
+        {
+            scratch.will_make(&place, Some(&answered.body));
+        }
+        keep(step, &answered, &mut side);
+        let name = if place.name.is_empty() { String::new() } else { format!(" {}", place.name) };
+        let does = format!("{} {}{name}", ask.verb.word(), place.resource());
+        let answer = answered.shown(&mut normal);
+        shown.push((!step.aside).then_some((does, answer)));
+    }
+    Ok(shown)
 }
 
 fn keep(step: &Step, answered: &Answered, side: &mut Side) {
@@ -330,3 +322,6 @@ fn furnish(cluster: &mut Cluster, namespace: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

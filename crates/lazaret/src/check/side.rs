@@ -138,14 +138,20 @@ pub(crate) fn place(schema: &Schema, ask: &Ask, namespace: &str) -> Result<Optio
 
 /// One of the two, in the course of a case.
 pub(crate) struct Side {
-    pub(crate) upstream: Upstream,
+    upstream: Upstream,
     pub(crate) namespace: String,
-    pub(crate) clock: Clock,
+    clock: Clock,
     /// What stands for something in the steps to come.
     pub(crate) kept: BTreeMap<String, Value>,
 }
 
 impl Side {
+    /// Before the first step.
+    pub(crate) fn new(upstream: Upstream, clock: Clock, namespace: &str, image: &str) -> Self {
+        let kept = BTreeMap::from([("ns".to_owned(), json!(namespace)), ("image".to_owned(), json!(image))]);
+        Self { upstream, namespace: namespace.to_owned(), clock, kept }
+    }
+
     /// What stands for something, put in.
     pub(crate) fn fill(&self, node: &Value) -> Value {
         match node {
