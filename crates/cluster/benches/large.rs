@@ -1,60 +1,40 @@
 //! What a large cluster costs: to load, to keep, to fork, to change, to read.
 //!
-//! Knows: a generated cluster of 5,000 nodes and 150,000 pods, one of a tenth of that, and a clock.
-//! Does not know: what is fast enough. Machines differ, so it prints the large one beside the small one: work that is
-//! proportional to what is touched has a ratio near 1.
+//! Knows: what to time, and how far ahead a simulation looks.
+//! Does not know: the clusters, the actions and the table, which `measure` has.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a measuring instrument
-#![expect(clippy::disallowed_methods, reason = "the clock that measures is not the cluster's")]
+#![expect(clippy::disallowed_methods, reason = "what varies is said to an instrument from outside")]
+
+mod measure;
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use cluster::Cluster;
-use cluster::apiserver::{self, Call, Request, User};
-use cluster::population::{self, SHOP, Size};
-use cluster::snapshot::Loading;
+use cluster::apiserver::{self, Call, User};
+use cluster::{Cluster, ObjectKey};
+use measure::{ACTIONS, Cost, Goal, NONE, within};
 
-/// How many nodes the large cluster has; the small one has a tenth, and both have thirty pods for each.
-const NODES: usize = 5_000;
+/// As the command has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How far ahead a simulation looks, as the gate's does.
 const HORIZON: Duration = Duration::from_secs(600);
-/// How often each action is played, each time on a fork of its own. A profile wants it oftener.
-const TIMES: usize = 21;
 
-fn times() -> usize {
-    std::env::var("TIMES").ok().and_then(|times| times.parse().ok()).unwrap_or(TIMES)
-}
+/// How long `kubectl drain` waits before it asks again for a pod that may not be evicted yet.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
-/// What is done: a name, and the request.
-const ACTIONS: &[(&str, &str, &str, &str)] = &[
+/// What is read.
+const READS: &[(&str, &str)] = &[
+    ("get a pod", "/api/v1/namespaces/shop/pods/{cart}"),
+    ("list the pods of a namespace", "/api/v1/namespaces/shop/pods"),
+    ("list the first 500 pods of all", "/api/v1/pods?limit=500"),
+    ("list the pods of a node", "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-00007"),
+    ("list all pods, as bytes", "/api/v1/pods"),
     (
-        "scale a deployment of 50 by 1",
-        "PATCH",
-        "/apis/apps/v1/namespaces/shop/deployments/web/scale",
-        r#"{"spec":{"replicas":51}}"#,
+        "begin a watch of all pods",
+        "/api/v1/pods?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true",
     ),
-    (
-        "scale it down by 1",
-        "PATCH",
-        "/apis/apps/v1/namespaces/shop/deployments/web/scale",
-        r#"{"spec":{"replicas":49}}"#,
-    ),
-    ("delete a pod of 3", "DELETE", "{pod}", ""),
-    (
-        "new image of 50 pods",
-        "PATCH",
-        "/apis/apps/v1/namespaces/shop/deployments/web",
-        r#"{"spec":{"template":{"metadata":{"annotations":{"at":"now"}}}}}"#,
-    ),
-    ("cordon a node", "PATCH", "/api/v1/nodes/node-00007", r#"{"spec":{"unschedulable":true}}"#),
-    (
-        "taint a node NoExecute",
-        "PATCH",
-        "/api/v1/nodes/node-00007",
-        r#"{"spec":{"taints":[{"key":"gone","effect":"NoExecute"}]}}"#,
-    ),
-    ("change a config map", "PATCH", "/api/v1/namespaces/shop/configmaps/web-config", r#"{"data":{"a":"b"}}"#),
-    ("delete a namespace of 1,000", "DELETE", "/api/v1/namespaces/doomed", ""),
 ];
 
 fn main() {
@@ -62,159 +42,90 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    let only = std::env::var("ONLY").unwrap_or_default();
-    let nodes = std::env::var("NODES").ok().and_then(|nodes| nodes.parse().ok()).unwrap_or(NODES);
-    let of = |nodes: usize| Size { nodes, pods: nodes * 30 };
-    let small = measured("small", of(nodes / 10));
-    let large = measured("large", of(nodes));
-    println!("\n{:34} {:>12} {:>12} {:>7}   objects read", "", "small", "large", "ratio");
-    fork(&small, &large);
-    for (what, method, path, body) in ACTIONS.iter().filter(|action| action.0.contains(&only)) {
-        let play = |cluster: &Cluster| play(cluster, method, path, body);
-        row(what, play(&small), play(&large));
-    }
-    for (what, path) in [
-        ("get a pod", "{pod}"),
-        ("list the pods of a namespace", "/api/v1/namespaces/shop/pods"),
-        ("list the first 500 pods of all", "/api/v1/pods?limit=500"),
-        ("list the pods of a node", "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-00007"),
-        ("list all pods, as bytes", "/api/v1/pods"),
-        (
-            "begin a watch of all pods",
-            "/api/v1/pods?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true",
-        ),
-    ] {
-        if what.contains(&only) {
-            row(what, read(&small, path), read(&large, path));
+    let small = measure::loaded("small", measure::size(measure::nodes() / 10));
+    let large = measure::loaded("large", measure::size(measure::nodes()));
+    measure::header();
+    let row = |what: &str, goal: Goal, cost: &dyn Fn(&Cluster) -> Cost| {
+        if measure::asked(what) {
+            measure::row(what, goal, &cost(&small), &cost(&large));
         }
+    };
+    row("fork", within(0.001), &fork);
+    for action in ACTIONS {
+        row(action.what, action.goal, &|cluster| play(cluster, &action.call(cluster)));
     }
-    row("let 10 minutes pass", idle(&small), idle(&large));
+    row("drain a node", within(20.0), &drain);
+    row("let 10 minutes pass", within(10.0), &idle);
+    for (what, path) in READS {
+        row(what, NONE, &|cluster| read(cluster, path));
+    }
 }
 
-/// Loads a cluster from JSON text, and says what that took.
-fn measured(name: &str, size: Size) -> Cluster {
-    let (mut text, mut count, mut parsing, mut loaded) = (0, 0, Duration::ZERO, Duration::ZERO);
-    let before = resident();
-    let mut loading = Loading::new(None, 1);
-    population::populate(size, 1, &mut |object| {
-        let bytes = object.to_json_bytes();
-        (text, count) = (text + bytes.len(), count + 1);
-        let begin = Instant::now();
-        let object = loading.interner().parse(&bytes).unwrap().value;
-        parsing += begin.elapsed();
-        let begin = Instant::now();
-        loading.take_shared(object);
-        loaded += begin.elapsed();
-    });
-    let begin = Instant::now();
-    let mut cluster = loading.finish();
-    loaded += begin.elapsed();
-    let begin = Instant::now();
-    cluster.resume();
-    let resuming = begin.elapsed();
-    let kept = resident().saturating_sub(before);
-    println!(
-        "{name}: {} nodes, {} pods, {count} objects, {} MB of JSON, {} bytes each\n  read {} ms, load {} ms, resume {} ms; {} MB kept, {} bytes an object",
-        size.nodes,
-        size.pods,
-        text >> 20,
-        text / count,
-        parsing.as_millis(),
-        loaded.as_millis(),
-        resuming.as_millis(),
-        kept >> 20,
-        kept / count,
-    );
-    cluster
-}
-
-/// How much memory this process has in use, as Linux counts it.
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok()).unwrap_or(0) << 10
-}
-
-/// What was timed, and how many objects were read for it.
-struct Cost {
-    times: Vec<Duration>,
-    reads: u64,
-}
-
-impl Cost {
-    fn of(times: usize, mut what: impl FnMut() -> (Duration, u64)) -> Self {
-        let mut cost = Self { times: Vec::new(), reads: 0 };
-        for _ in 0..times {
-            let (time, reads) = what();
-            cost.times.push(time);
-            cost.reads = reads;
+fn fork(cluster: &Cluster) -> Cost {
+    Cost::of(|| {
+        let begin = measure::Clock::start();
+        for _ in 0..1000 {
+            black_box(cluster.clone());
         }
-        cost.times.sort_unstable();
-        cost
-    }
-
-    fn middle(&self) -> Duration {
-        self.times[self.times.len() / 2]
-    }
+        (begin.elapsed() / 1000, 0)
+    })
 }
 
-fn row(what: &str, small: Cost, large: Cost) {
-    let ratio = large.middle().as_secs_f64() / small.middle().as_secs_f64();
-    let shown = |cost: &Cost| format!("{:.1} µs", cost.middle().as_secs_f64() * 1e6);
-    println!("{what:34} {:>12} {:>12} {ratio:>7.2}   {} {}", shown(&small), shown(&large), small.reads, large.reads);
-}
-
-fn fork(small: &Cluster, large: &Cluster) {
-    let forks = |cluster: &Cluster| {
-        Cost::of(times(), || {
-            let begin = Instant::now();
-            for _ in 0..1000 {
-                black_box(cluster.clone());
-            }
-            (begin.elapsed() / 1000, 0)
-        })
-    };
-    row("fork", forks(small), forks(large));
-}
-
-fn call(cluster: &Cluster, method: &str, path: &str, body: &str) -> Call {
-    let pod = || cluster.list("pods", Some(SHOP)).find(|(_, pod)| pod.label("app") == Some("cart")).unwrap().0.clone();
-    let path = match path {
-        "{pod}" => format!("/api/v1/namespaces/{SHOP}/pods/{}", pod().name),
-        path => path.to_owned(),
-    };
-    let (path, query) = path.split_once('?').unwrap_or((&path, ""));
-    let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-    let headers =
-        [("content-type", kind), ("accept", "application/json")].map(|(name, value)| (name.into(), value.into()));
-    let request = Request { method, path, query, headers: &headers, body: body.as_bytes() };
-    apiserver::decode(&cluster.schema, &request).unwrap()
-}
-
-/// Plays an action and what follows from it, each time on a fork.
-fn play(cluster: &Cluster, method: &str, path: &str, body: &str) -> Cost {
-    let call = call(cluster, method, path, body);
-    Cost::of(times(), || {
-        let begin = Instant::now();
+/// Does something to forks of a cluster and lets what follows from it happen.
+fn on_forks(cluster: &Cluster, mut what: impl FnMut(&mut Cluster)) -> Cost {
+    let mut digest = None;
+    let cost = Cost::of(|| {
+        let begin = measure::Clock::start();
         let mut fork = cluster.clone();
-        apiserver::handle(&mut fork, &call, &User::admin()).unwrap();
-        let until = fork.now() + HORIZON;
+        what(&mut fork);
+        let until = cluster.now() + HORIZON;
         fork.settle(until);
-        if std::env::var("TRACE").is_ok() {
-            for change in fork.changes_since(cluster.version()).unwrap() {
-                println!("{} {} {}", change.at, change.key, change.version);
-            }
-            std::process::exit(0);
+        let spent = (begin.elapsed(), fork.reads() - cluster.reads());
+        digest.get_or_insert_with(|| measure::digest(&fork, cluster.version()));
+        spent
+    });
+    cost.with_digest(digest.unwrap_or_default())
+}
+
+fn play(cluster: &Cluster, call: &Call) -> Cost {
+    on_forks(cluster, |fork| {
+        apiserver::handle(fork, call, &User::admin()).unwrap();
+    })
+}
+
+/// What `kubectl drain` does: cordons the node, and evicts what no DaemonSet keeps there until it is gone.
+fn drain(cluster: &Cluster) -> Cost {
+    const NODE: &str = "node-00007";
+    let cordon = ACTIONS.iter().find(|action| action.what == "cordon a node").unwrap().call(cluster);
+    let pods = cluster.pods_on(NODE).filter(|(_, pod)| pod.controller().is_none_or(|by| by.kind() != "DaemonSet"));
+    let evictions: Vec<(ObjectKey, Call)> = pods
+        .map(|(key, _)| {
+            let (namespace, name) = (&key.namespace, &key.name);
+            let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/eviction");
+            let body = cluster::doc!({
+                "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": (name), "namespace": (namespace)},
+            });
+            (key.clone(), measure::call(cluster, "POST", &path, &body.to_json()))
+        })
+        .collect();
+    on_forks(cluster, |fork| {
+        apiserver::handle(fork, &cordon, &User::admin()).unwrap();
+        let until = fork.now() + HORIZON;
+        let mut left: Vec<&(ObjectKey, Call)> = evictions.iter().collect();
+        while !left.is_empty() && fork.now() < until {
+            left.retain(|(_, call)| apiserver::handle(fork, call, &User::admin()).is_err());
+            let pause = fork.now() + ASK_AGAIN;
+            fork.advance(pause);
         }
-        (begin.elapsed(), fork.reads() - cluster.reads())
+        assert!(evictions.iter().all(|(key, _)| fork.get(key).is_none()), "the node is empty");
     })
 }
 
 fn read(cluster: &Cluster, path: &str) -> Cost {
-    let call = call(cluster, "GET", path, "");
-    Cost::of(3, || {
+    let call = measure::call(cluster, "GET", path, "");
+    Cost::of(|| {
         let mut fork = cluster.clone();
-        let begin = Instant::now();
+        let begin = measure::Clock::start();
         let answer = apiserver::handle(&mut fork, &call, &User::admin());
         let encoded = apiserver::encode(&answer, &call.output);
         match encoded.body {
@@ -226,10 +137,10 @@ fn read(cluster: &Cluster, path: &str) -> Cost {
 }
 
 fn idle(cluster: &Cluster) -> Cost {
-    Cost::of(3, || {
+    Cost::of(|| {
         let mut fork = cluster.clone();
         let until = fork.now() + HORIZON;
-        let begin = Instant::now();
+        let begin = measure::Clock::start();
         fork.advance(until);
         (begin.elapsed(), fork.reads() - cluster.reads())
     })

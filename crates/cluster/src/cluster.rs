@@ -15,10 +15,11 @@ use twin::{Compacted, Queue, Random, Store, Time};
 
 use crate::controllers::{self, History, Next, Work};
 use crate::index::Index;
+use crate::kin::Kin;
 use crate::labels;
 use crate::object::ObjectKey;
 use crate::schema::Schema;
-use crate::value::Value;
+use crate::value::{Text, Value};
 
 /// One change to an object. `before` and `after` are whole objects.
 pub type Change = twin::Change<ObjectKey, Value>;
@@ -257,8 +258,12 @@ impl Cluster {
     }
 
     /// The pods of a namespace that a selector selects, a `LabelSelector` or a plain map, in the order of their keys.
-    pub fn selected(&self, namespace: &str, selector: &Value) -> impl Iterator<Item = (&ObjectKey, &Value)> {
-        self.labelled(Some(namespace), |labels| labels::matches(selector, labels))
+    pub fn selected<'a>(
+        &'a self,
+        namespace: &str,
+        selector: &Value,
+    ) -> impl Iterator<Item = (&'a ObjectKey, &'a Value)> + use<'a> {
+        self.members(self.index.kins().selected(namespace, selector))
     }
 
     /// The pods, of one namespace or (`None`) of all, whose labels are chosen, in the order of their keys. Pods that are
@@ -268,7 +273,28 @@ impl Cluster {
         namespace: Option<&str>,
         chooses: impl Fn(&Value) -> bool,
     ) -> impl Iterator<Item = (&ObjectKey, &Value)> {
-        self.found(self.index.labelled(namespace, chooses))
+        self.members(self.index.kins().chosen(namespace, chooses).collect::<Vec<_>>())
+    }
+
+    /// The pods of a namespace that a selector selects, by what they have in common.
+    pub(crate) fn kins_selected<'a>(&'a self, namespace: &str, selector: &Value) -> Vec<(&'a Value, &'a Kin)> {
+        self.index.kins().selected(namespace, selector)
+    }
+
+    /// The pods that a controller has, by what else they have in common.
+    pub(crate) fn kins_owned<'a>(&'a self, uid: &str) -> impl Iterator<Item = (&'a Value, &'a Kin)> + use<'a> {
+        self.index.kins().owned(uid)
+    }
+
+    /// The pods of some kins, in the order of their keys.
+    pub(crate) fn members<'a>(
+        &'a self,
+        kins: Vec<(&'a Value, &'a Kin)>,
+    ) -> impl Iterator<Item = (&'a ObjectKey, &'a Value)> + use<'a> {
+        let mut members: Vec<(&ObjectKey, &Value)> = kins.into_iter().flat_map(|(_, kin)| kin.pods.iter()).collect();
+        // Few sorts of pods are asked for, and each is in order already.
+        members.sort_by(|one, two| one.0.cmp(two.0));
+        members.into_iter().inspect(|_| self.store.saw_elsewhere())
     }
 
     /// The objects of a resource in a namespace (Services, PodDisruptionBudgets, workloads) whose selectors select these
@@ -369,6 +395,11 @@ impl Cluster {
         } else if key.resource.ends_with(".resource.k8s.io") {
             self.scheduling.devices_changed();
         }
+    }
+
+    /// The zone in which a node stands, if it is there and says so.
+    pub(crate) fn zone_of(&self, node: &Text) -> Option<&str> {
+        self.scheduling.object(node)?.label("topology.kubernetes.io/zone")
     }
 
     /// Has a controller look at an object after a while.

@@ -5,12 +5,12 @@
 //!
 //! Every index is kept write by write and never made anew, and cloning all of them is O(1).
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use imbl::{OrdMap, OrdSet};
 
 use crate::controllers::persistentvolume::claims_of;
+use crate::kin::Kins;
 use crate::object::ObjectKey;
 use crate::traffic;
 use crate::value::{Text, Value};
@@ -52,41 +52,11 @@ pub(crate) struct Index {
     slices: Terms,
     /// Services by those that they say they call.
     callers: Terms,
-    /// Pods that no selector can tell apart: those of a namespace with the same labels.
-    alike: OrdMap<(Text, Labels), OrdSet<ObjectKey>>,
+    /// Pods that nobody can tell apart.
+    kins: Kins,
     /// What selects pods, by one of the labels that it demands (`app=web`); what demands none stands under the empty one.
     selecting: Terms,
 }
-
-/// The labels of an object, in an order.
-#[derive(Clone)]
-struct Labels(Value);
-
-impl Ord for Labels {
-    fn cmp(&self, other: &Self) -> Ordering {
-        if self.0.same(&other.0) {
-            return Ordering::Equal;
-        }
-        fn pairs(labels: &Value) -> impl Iterator<Item = (&str, &str)> {
-            labels.entries().iter().map(|(key, value)| (key.as_str(), value.str_or_empty()))
-        }
-        pairs(&self.0).cmp(pairs(&other.0))
-    }
-}
-
-impl PartialOrd for Labels {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Labels {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Labels {}
 
 impl Index {
     /// Takes in what became of one object.
@@ -132,22 +102,12 @@ impl Index {
                 claims_of(pod).into_iter().map(|claim| claim.name).collect()
             });
         }
-        if before.map(Value::labels) == after.map(Value::labels) {
-            return;
-        }
-        let place = |pod: &Value| (key.namespace.clone(), Labels(pod.labels().clone()));
-        if let Some(place) = before.map(place) {
-            let empty = self.alike.get_mut(&place).is_some_and(|keys| {
-                keys.remove(key);
-                keys.is_empty()
-            });
-            if empty {
-                self.alike.remove(&place);
-            }
-        }
-        if let Some(place) = after.map(place) {
-            self.alike.entry(place).or_default().insert(key.clone());
-        }
+        self.kins.change(key, before, after);
+    }
+
+    /// The pods by what they have in common.
+    pub(crate) fn kins(&self) -> &Kins {
+        &self.kins
     }
 
     /// How many objects there are of a resource.
@@ -188,20 +148,6 @@ impl Index {
     /// The Services that say they call one (`namespace/name`).
     pub(crate) fn callers(&self, service: &str) -> impl Iterator<Item = &ObjectKey> {
         under(&self.callers, service)
-    }
-
-    /// The pods, of one namespace or of all, whose labels are chosen, in order.
-    pub(crate) fn labelled(&self, namespace: Option<&str>, chooses: impl Fn(&Value) -> bool) -> Vec<&ObjectKey> {
-        let start = (Text::from(namespace.unwrap_or_default()), Labels(Value::Null));
-        let alike = self.alike.range(start..);
-        let mut found: Vec<&ObjectKey> = alike
-            .take_while(|((have, _), _)| namespace.is_none_or(|namespace| have == namespace))
-            .filter(|((_, labels), _)| chooses(&labels.0))
-            .flat_map(|(_, keys)| keys.iter())
-            .collect();
-        // Few sorts of pods are chosen, and each is in order already.
-        found.sort();
-        found
     }
 
     /// What of a resource in a namespace may select a pod with these labels, in order: all that does is among it.

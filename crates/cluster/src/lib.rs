@@ -10,6 +10,7 @@ pub mod controllers;
 mod index;
 pub mod intern;
 pub mod json;
+mod kin;
 mod kubelet;
 pub mod labels;
 pub mod object;

@@ -3,6 +3,7 @@
 //! Knows: where names, owners, labels and times stand in a document.
 //! Does not know: any kind's own fields.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use twin::Time;
@@ -13,7 +14,7 @@ use crate::value::{Text, Value};
 /// Where an object is kept: its resource (`deployments.apps`, `pods`), namespace (empty for cluster-scoped) and name.
 ///
 /// The order is resource, namespace, name, so that a namespace's objects of one resource stand side by side.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ObjectKey {
     /// Plural name and group, as in `deployments.apps`; the core group adds nothing, as in `pods`.
     pub resource: Text,
@@ -40,6 +41,23 @@ impl ObjectKey {
     #[must_use]
     pub fn is(&self, resource: &str) -> bool {
         self.resource == resource
+    }
+}
+
+/// Keys are compared more often than anything else, and mostly with keys of the same resource and namespace, which are told to
+/// be equal by where they stand.
+impl Ord for ObjectKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by = |one: &Text, two: &Text| if Text::ptr_eq(one, two) { Ordering::Equal } else { one.cmp(two) };
+        by(&self.resource, &other.resource)
+            .then_with(|| by(&self.namespace, &other.namespace))
+            .then_with(|| by(&self.name, &other.name))
+    }
+}
+
+impl PartialOrd for ObjectKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

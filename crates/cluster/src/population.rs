@@ -5,14 +5,14 @@
 //! Does not know: what is measured on it.
 //!
 //! Two namespaces are the same in every size, so that one action can be compared on a small cluster and on a large one:
-//! [`SHOP`], where `web` has 50 replicas and `cart` 3, and [`DOOMED`], which holds a thousand objects.
+//! [`SHOP`], where `store` has 100 replicas, `web` 50 and `cart` 3, and [`DOOMED`], which holds a thousand objects.
 
 use twin::Random;
 
 use crate::doc;
 use crate::value::{Text, Value};
 
-/// The namespace of the workloads `web` and `cart`.
+/// The namespace of the workloads `store`, `web` and `cart`.
 pub const SHOP: &str = "shop";
 /// A namespace of forty workloads of twenty replicas.
 pub const DOOMED: &str = "doomed";
@@ -61,6 +61,7 @@ pub fn populate(size: Size, seed: u64, take: &mut dyn FnMut(Value)) {
     }
     made.workload(SHOP, "web", 50, false);
     made.workload(SHOP, "cart", 3, false);
+    made.workload(SHOP, "store", 100, false);
     for number in 0..40 {
         made.workload(DOOMED, &format!("app-{number}"), 20, false);
     }
@@ -256,7 +257,8 @@ impl Made<'_> {
             "data": {"app.yaml": (format!("name: {name}\n").repeat(8))},
         }));
         if replicas > 2 {
-            let spare = replicas / 5;
+            // The real controller rounds a share of what may be missing up.
+            let spare = replicas.div_ceil(5);
             (self.take)(doc!({
                 "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
                 "metadata": (with(meta("PodDisruptionBudget", namespace, name, doc!({})), &[("generation", 1.into())])),
@@ -470,7 +472,7 @@ mod tests {
             assert_eq!(cluster.version(), version);
             assert_eq!(cluster.list("nodes", None).count(), nodes);
             assert_eq!(cluster.list("pods", None).count(), pods);
-            assert_eq!(cluster.list("pods", Some(SHOP)).count(), 53);
+            assert_eq!(cluster.list("pods", Some(SHOP)).count(), 153);
             assert_eq!(cluster.list("pods", Some(DOOMED)).count(), 800);
             assert!(cluster.unplaced().next().is_none());
             // What the API server would fill in is there already: else any write would be a change of all that.

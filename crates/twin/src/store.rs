@@ -100,6 +100,11 @@ impl<K: Ord + Clone, V: Clone> Store<K, V> {
         self.reads.0.load(Ordering::Relaxed)
     }
 
+    /// Counts a value that was looked at where else it is kept.
+    pub fn saw_elsewhere(&self) {
+        self.reads.tick();
+    }
+
     /// Everything in a range of keys, in order.
     pub fn range<R: RangeBounds<K>>(&self, range: R) -> impl DoubleEndedIterator<Item = (&K, &V)> {
         self.entries.range(range).inspect(|_| self.reads.tick())

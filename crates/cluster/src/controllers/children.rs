@@ -12,9 +12,10 @@ use super::client::Client;
 use crate::apiserver::Status;
 use crate::cluster::{Change, Cluster};
 use crate::doc;
+use crate::kin::Kin;
 use crate::labels;
 use crate::object::ObjectKey;
-use crate::value::Value;
+use crate::value::{Map, Value};
 
 /// A kind that owns: how its children name it.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +44,11 @@ pub(super) fn claim(
     owner: &Value,
     resource: &str,
 ) -> Vec<(ObjectKey, Value)> {
+    if resource == "pods" {
+        settle_pods(cluster, client, kind, owner, &|_| true);
+        let pods = cluster.members(own_pods(cluster, owner));
+        return pods.map(|(key, pod)| (key.clone(), pod.clone())).collect();
+    }
     claim_as(cluster, client, kind, owner, resource, &Claim { sees: &|_| true, is_member: &|_| true })
 }
 
@@ -56,45 +62,83 @@ pub(super) fn claim_as(
     claim: &Claim<'_>,
 ) -> Vec<(ObjectKey, Value)> {
     let selector = owner.at(&["spec", "selector"]);
-    let matches = |child: &Value| labels::matches(selector, child.labels()) && (claim.is_member)(child);
-    let mut mine = Vec::new();
-    let owned: Vec<(ObjectKey, Value)> = cluster
-        .dependents(owner.uid())
-        .filter(|(key, child)| key.is(resource) && child.controller().is_some_and(|have| have.uid() == owner.uid()))
-        .map(|(key, child)| (key.clone(), child.clone()))
-        .collect();
-    for (key, child) in owned {
-        if matches(&child) {
-            mine.push((key, child));
-        } else if !owner.is_terminating() && (claim.sees)(&child) {
-            let uid = owner.uid().to_owned();
-            let _ = client.update(cluster, &key, |child| {
-                if let Some(list) = child.find_mut(&["metadata", "ownerReferences"]).and_then(Value::as_array_mut) {
-                    list.edit().retain(|owner| owner.at(&["uid"]) != uid.as_str());
-                }
-                if child.at(&["metadata", "ownerReferences"]).is_empty() {
-                    child.remove(&["metadata", "ownerReferences"]);
-                }
-            });
+    let (mut mine, mut strangers) = (Vec::new(), Vec::new());
+    for (key, child) in cluster.dependents(owner.uid()).filter(|(key, child)| key.is(resource) && has(owner, child)) {
+        if labels::matches(selector, child.labels()) && (claim.is_member)(child) {
+            mine.push((key.clone(), child.clone()));
+        } else if (claim.sees)(child) {
+            strangers.push(key.clone());
         }
     }
-    if !owner.is_terminating() && selector.as_object().is_some_and(|selector| !selector.is_empty()) {
-        let stray: Vec<ObjectKey> = cluster
-            .orphans(resource, owner.namespace())
-            .filter(|(_, child)| !child.is_terminating() && (claim.sees)(child) && matches(child))
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in stray {
-            let adopted = client.update(cluster, &key, |child| {
-                child.make(&["metadata", "ownerReferences"]).array().push(reference(kind, owner));
-            });
-            if let Ok(child) = adopted {
-                mine.push((key, child));
-            }
-        }
-    }
+    release(cluster, client, owner, strangers);
+    mine.extend(adopt(cluster, client, kind, owner, resource, claim));
     mine.sort_by(|one, two| one.0.cmp(&two.0));
     mine
+}
+
+/// Has an owner adopt the pods that match and release those that do not, of those that it sees.
+pub(super) fn settle_pods(
+    cluster: &mut Cluster,
+    client: Client,
+    kind: Kind,
+    owner: &Value,
+    sees: &dyn Fn(&Value) -> bool,
+) {
+    let selector = owner.at(&["spec", "selector"]);
+    let strange = cluster.kins_owned(owner.uid()).filter(|(labels, _)| !labels::matches(selector, labels)).collect();
+    let strangers = cluster.members(strange).filter(|(_, pod)| sees(pod)).map(|(key, _)| key.clone()).collect();
+    release(cluster, client, owner, strangers);
+    adopt(cluster, client, kind, owner, "pods", &Claim { sees, is_member: &|_| true });
+}
+
+/// The pods that an owner manages and its selector selects, by what they have in common.
+pub(super) fn own_pods<'a>(cluster: &'a Cluster, owner: &Value) -> Vec<(&'a Value, &'a Kin)> {
+    let selector = owner.at(&["spec", "selector"]);
+    cluster.kins_owned(owner.uid()).filter(|(labels, _)| labels::matches(selector, labels)).collect()
+}
+
+fn has(owner: &Value, child: &Value) -> bool {
+    child.controller().is_some_and(|have| have.uid() == owner.uid())
+}
+
+fn release(cluster: &mut Cluster, client: Client, owner: &Value, children: Vec<ObjectKey>) {
+    for key in children.into_iter().filter(|_| !owner.is_terminating()) {
+        let _ = client.update(cluster, &key, |child| {
+            if let Some(list) = child.find_mut(&["metadata", "ownerReferences"]).and_then(Value::as_array_mut) {
+                list.edit().retain(|have| have.at(&["uid"]) != owner.uid());
+            }
+            if child.at(&["metadata", "ownerReferences"]).is_empty() {
+                child.remove(&["metadata", "ownerReferences"]);
+            }
+        });
+    }
+}
+
+fn adopt(
+    cluster: &mut Cluster,
+    client: Client,
+    kind: Kind,
+    owner: &Value,
+    resource: &str,
+    claim: &Claim<'_>,
+) -> Vec<(ObjectKey, Value)> {
+    let selector = owner.at(&["spec", "selector"]);
+    if owner.is_terminating() || selector.as_object().is_none_or(Map::is_empty) {
+        return Vec::new();
+    }
+    let stray: Vec<ObjectKey> = cluster
+        .orphans(resource, owner.namespace())
+        .filter(|(_, child)| !child.is_terminating() && (claim.sees)(child))
+        .filter(|(_, child)| labels::matches(selector, child.labels()) && (claim.is_member)(child))
+        .map(|(key, _)| key.clone())
+        .collect();
+    let adopted = stray.into_iter().filter_map(|key| {
+        let adopted = client.update(cluster, &key, |child| {
+            child.make(&["metadata", "ownerReferences"]).array().push(reference(kind, owner));
+        });
+        Some((key, adopted.ok()?))
+    });
+    adopted.collect()
 }
 
 /// Whether an owner would know its own children: its selector matches its template. The API server sees to that; what a
@@ -199,42 +243,73 @@ pub(super) struct Ranking<'a> {
     pub(super) crowd: Option<&'a dyn Fn(&Value) -> usize>,
 }
 
+/// All of a pod that a ranking asks for, read once though it is compared often.
+struct Rank<'a> {
+    bound: bool,
+    phase: u8,
+    ready: bool,
+    cost: i64,
+    crowd: usize,
+    ready_since: Option<Time>,
+    restarts: i64,
+    created: Option<Time>,
+    uid: &'a str,
+}
+
 impl Ranking<'_> {
+    /// Sorts pods so that the one that goes first stands first.
+    pub(super) fn sort<T>(self, pods: &mut Vec<T>, pod: impl Fn(&T) -> &Value) {
+        let mut ranked: Vec<(usize, Rank<'_>)> = pods.iter().map(|one| self.rank(pod(one))).enumerate().collect();
+        ranked.sort_by(|(_, one), (_, two)| self.compare(one, two));
+        let order: Vec<usize> = ranked.into_iter().map(|(at, _)| at).collect();
+        let mut taken: Vec<Option<T>> = std::mem::take(pods).into_iter().map(Some).collect();
+        pods.extend(order.into_iter().filter_map(|at| taken.get_mut(at)?.take()));
+    }
+
+    fn rank(self, pod: &Value) -> Rank<'_> {
+        let cost = pod.annotation("controller.kubernetes.io/pod-deletion-cost");
+        let ready = pod.condition("Ready");
+        Rank {
+            bound: !pod.at(&["spec", "nodeName"]).is_empty(),
+            phase: match pod.at(&["status", "phase"]).str_or_empty() {
+                "Pending" => 0,
+                "Unknown" => 1,
+                _ => 2,
+            },
+            ready: ready.is_some_and(|ready| ready.at(&["status"]) == "True"),
+            cost: cost.and_then(|cost| cost.parse().ok()).unwrap_or(0),
+            crowd: self.crowd.map_or(0, |crowd| crowd(pod)),
+            ready_since: ready.and_then(|ready| ready.time(&["lastTransitionTime"])),
+            restarts: restarts(pod),
+            created: pod.created(),
+            uid: pod.uid(),
+        }
+    }
+
     /// The pod that goes first is the lesser.
-    pub(super) fn compare(self, one: &Value, two: &Value) -> Ordering {
-        let unassigned = |pod: &Value| pod.at(&["spec", "nodeName"]).is_empty();
-        let phase = |pod: &Value| match pod.at(&["status", "phase"]).str_or_empty() {
-            "Pending" => 0,
-            "Unknown" => 1,
-            _ => 2,
+    fn compare(self, one: &Rank<'_>, two: &Rank<'_>) -> Ordering {
+        let crowded = match self.crowd {
+            Some(_) => one.cost.cmp(&two.cost).then_with(|| two.crowd.cmp(&one.crowd)),
+            None => Ordering::Equal,
         };
-        let cost = |pod: &Value| {
-            pod.annotation("controller.kubernetes.io/pod-deletion-cost")
-                .and_then(|cost| cost.parse::<i64>().ok())
-                .unwrap_or(0)
-        };
-        let crowded = self
-            .crowd
-            .map_or(Ordering::Equal, |crowd| cost(one).cmp(&cost(two)).then_with(|| crowd(two).cmp(&crowd(one))));
-        let ready_since = |pod: &Value| pod.condition("Ready").and_then(|ready| ready.time(&["lastTransitionTime"]));
-        let both_ready = is_ready(one) && is_ready(two);
-        unassigned(two)
-            .cmp(&unassigned(one))
-            .then_with(|| phase(one).cmp(&phase(two)))
-            .then_with(|| is_ready(one).cmp(&is_ready(two)))
+        let both_ready = one.ready && two.ready;
+        one.bound
+            .cmp(&two.bound)
+            .then_with(|| one.phase.cmp(&two.phase))
+            .then_with(|| one.ready.cmp(&two.ready))
             .then(crowded)
             .then_with(|| match both_ready {
-                true => self.younger(one, two, (ready_since(one), ready_since(two))),
+                true => self.younger(one, two, (one.ready_since, two.ready_since)),
                 false => Ordering::Equal,
             })
-            .then_with(|| restarts(two).cmp(&restarts(one)))
-            .then_with(|| self.younger(one, two, (one.created(), two.created())))
-            .then_with(|| one.uid().cmp(two.uid()))
+            .then_with(|| two.restarts.cmp(&one.restarts))
+            .then_with(|| self.younger(one, two, (one.created, two.created)))
+            .then_with(|| one.uid.cmp(two.uid))
     }
 
     /// The one since the later time, if the times differ. With ranks, they differ by their order of magnitude or not at all,
     /// so that of pods of about one age not always the youngest goes.
-    fn younger(self, one: &Value, two: &Value, (since_one, since_two): (Option<Time>, Option<Time>)) -> Ordering {
+    fn younger(self, one: &Rank<'_>, two: &Rank<'_>, (since_one, since_two): (Option<Time>, Option<Time>)) -> Ordering {
         let (Some(since_one), Some(since_two)) = (since_one, since_two) else {
             return since_one.is_some().cmp(&since_two.is_some());
         };
@@ -242,7 +317,7 @@ impl Ranking<'_> {
             return since_two.cmp(&since_one);
         }
         let magnitude = |since: Time| self.now.since(since).as_nanos().checked_ilog2();
-        magnitude(since_one).cmp(&magnitude(since_two)).then_with(|| one.uid().cmp(two.uid()))
+        magnitude(since_one).cmp(&magnitude(since_two)).then_with(|| one.uid.cmp(two.uid))
     }
 }
 

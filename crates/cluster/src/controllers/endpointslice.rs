@@ -158,12 +158,47 @@ fn named_port(pod: &Value, name: &str, protocol: &str) -> Option<i64> {
     port.at(&["containerPort"]).as_int()
 }
 
-fn endpoint(cluster: &Cluster, service: &Value, pod: &Value, family: &str) -> Option<Value> {
-    let ips = pod.at(&["status", "podIPs"]).items().iter().filter_map(|entry| entry.at(&["ip"]).as_str());
-    let mut ips = ips.chain(pod.at(&["status", "podIP"]).as_str());
-    let ip = ips.find(|ip| ip.contains(':') == (family == "IPv6"))?;
+/// The address of a pod in a family.
+fn address<'a>(pod: &'a Value, family: &str) -> Option<&'a Value> {
+    let ips = pod.at(&["status", "podIPs"]).items().iter().map(|entry| entry.at(&["ip"]));
+    let mut ips = ips.chain([pod.at(&["status", "podIP"])]);
+    ips.find(|ip| ip.as_str().is_some_and(|ip| ip.contains(':') == (family == "IPv6")))
+}
+
+/// Ready, serving, terminating.
+fn conditions(service: &Value, pod: &Value) -> [bool; 3] {
     let (serving, terminating) = (pod.condition_is_true("Ready"), pod.is_terminating());
     let ready = service.at(&["spec", "publishNotReadyAddresses"]).is_true() || (serving && !terminating);
+    [ready, serving, terminating]
+}
+
+/// Whether an endpoint that is there already is what [`endpoint`] would make, as far as that is easily told: nearly all are,
+/// and to see it costs a fraction of making another. A node keeps its zone; if it does not, all its endpoints are made anew.
+fn is_as_told(have: &Value, cluster: &Cluster, service: &Value, pod: &Value, family: &str) -> bool {
+    let plain = [&["hostname"][..], &["hints"]].iter().all(|path| have.find(path).is_none())
+        && pod.at(&["spec", "hostname"]).is_empty()
+        && service.at(&["spec", "trafficDistribution"]).is_null();
+    let (node, target, told) = (pod.at(&["spec", "nodeName"]), have.at(&["targetRef"]), have.at(&["conditions"]));
+    let zone = match node.as_text() {
+        Some(name) if !name.is_empty() => cluster.zone_of(name),
+        _ => None,
+    };
+    plain
+        && address(pod, family).is_some_and(|ip| matches!(have.at(&["addresses"]).items(), [only] if only == ip))
+        && ["ready", "serving", "terminating"].map(|name| told.at(&[name]).as_bool())
+            == conditions(service, pod).map(Some)
+        && have.at(&["nodeName"]) == node
+        && have.at(&["zone"]).as_str() == zone
+        && *target.at(&["uid"]) == *pod.uid()
+        && *target.at(&["name"]) == *pod.name()
+        // Anything else is not ours to leave.
+        && (told.entries().len(), target.entries().len()) == (3, 4)
+        && have.entries().len() == 4 + usize::from(zone.is_some())
+}
+
+fn endpoint(cluster: &Cluster, service: &Value, pod: &Value, family: &str) -> Option<Value> {
+    let ip = address(pod, family)?;
+    let [ready, serving, terminating] = conditions(service, pod);
     let mut endpoint = doc!({
         "addresses": [(ip)],
         "conditions": {"ready": (ready), "serving": (serving), "terminating": (terminating)},
@@ -175,8 +210,7 @@ fn endpoint(cluster: &Cluster, service: &Value, pod: &Value, family: &str) -> Op
     }
     if let Some(name) = pod.at(&["spec", "nodeName"]).as_text().filter(|name| !name.is_empty()) {
         endpoint.set(&["nodeName"], name);
-        let node = cluster.get(&ObjectKey::new("nodes", "", name.clone()));
-        if let Some(zone) = node.and_then(|node| node.label("topology.kubernetes.io/zone")) {
+        if let Some(zone) = cluster.zone_of(name) {
             endpoint.set(&["zone"], zone);
             let near = if topology::is_asked_for(service) {
                 ""
@@ -202,70 +236,33 @@ fn target(endpoint: &Value) -> &str {
     endpoint.at(&["targetRef", "uid"]).str_or_empty()
 }
 
+/// A pod that is to have an endpoint, and that endpoint if it is made already.
+struct Wanted<'a> {
+    pod: &'a Value,
+    made: Option<Value>,
+}
+
+/// What is to be done about a service's slices of one address family.
+#[derive(Default)]
+struct Plan {
+    /// Whether the service has the hints that it asks for, or why not.
+    hinted: Option<Result<(), String>>,
+    /// Slices that are to be otherwise than they are.
+    changed: Vec<(ObjectKey, Value)>,
+    /// Slices of which nothing is left.
+    empty: Vec<(ObjectKey, Value)>,
+    /// Ports and endpoints that have found no slice.
+    left: Vec<(Value, Vec<Value>)>,
+}
+
 /// Brings a service's slices of one address family in step, and touches only those that are not.
 fn keep(cluster: &mut Cluster, service: &Value, family: &str) {
-    // What there should be: by ports (as JSON, which is a key), the endpoints by their pod's uid.
-    let mut wanted: BTreeMap<String, (Value, BTreeMap<String, Value>)> = BTreeMap::new();
-    let mut last: Option<(Vec<&Value>, String, Value)> = None;
-    for pod in pods(cluster, service) {
-        let Some(endpoint) = endpoint(cluster, service, pod, family) else { continue };
-        // Most pods of a service declare the same ports as the one before: they are resolved once.
-        let declared: Vec<&Value> = declared_ports(pod).collect();
-        let (_, json, ports) = match &mut last {
-            Some(same) if same.0 == declared => same,
-            last => {
-                let ports = ports(service, pod);
-                // None at all is stored as `null`; compared as anything else, it would be written for ever.
-                let ports = if ports.is_empty() { Value::Null } else { Value::from(ports) };
-                last.insert((declared, ports.to_json(), ports))
-            }
-        };
-        let group = wanted.entry(json.clone()).or_insert_with(|| (ports.clone(), BTreeMap::new()));
-        group.1.insert(target(&endpoint).to_owned(), endpoint);
+    let Plan { hinted, changed, mut empty, left } = plan(cluster, service, family);
+    if let Some(hinted) = hinted {
+        tell(cluster, service, family, hinted);
     }
-    if topology::is_asked_for(service) {
-        let mut endpoints: Vec<&mut Value> = wanted.values_mut().flat_map(|(_, group)| group.values_mut()).collect();
-        tell(cluster, service, family, topology::hint(cluster, &mut endpoints));
-    }
-    let mine: Vec<(ObjectKey, Value)> = cluster
-        .slices(service.namespace(), service.name())
-        .filter(|(_, slice)| is_ours(slice) && slice.at(&["addressType"]) == family && !slice.is_terminating())
-        .map(|(key, slice)| (key.clone(), slice.clone()))
-        .collect();
-    let nothing = wanted.is_empty();
-    let (mut kept, mut empty) = (0_usize, Vec::new());
-    for (key, slice) in mine {
-        let mut new = slice.clone();
-        match wanted.get_mut(&slice.at(&["ports"]).to_json()) {
-            Some((_, group)) => fill(&mut new, group),
-            None => new.set(&["endpoints"], Value::Null),
-        }
-        // A slice without endpoints stays only where there are none at all.
-        if new.at(&["endpoints"]).is_empty() && (!nothing || kept > 0) {
-            empty.push((key, new));
-            continue;
-        }
-        kept += 1;
-        if nothing {
-            new.set(&["ports"], Value::Null);
-        }
-        label(&mut new, service);
-        // An empty list and none are the same to readers: no reason to write.
-        if new.at(&["endpoints"]).is_empty() && slice.at(&["endpoints"]).is_empty() {
-            new.set(&["endpoints"], slice.at(&["endpoints"]));
-            new.set(&["ports"], slice.at(&["ports"]));
-        }
-        if new != slice {
-            write(cluster, &key, new);
-        }
-    }
-    let mut left: Vec<(Value, Vec<Value>)> = Vec::new();
-    for (ports, group) in wanted.into_values() {
-        let endpoints: Vec<Value> = group.into_values().collect();
-        left.extend(endpoints.chunks(SLICE_SIZE).map(|chunk| (ports.clone(), chunk.to_vec())));
-    }
-    if nothing && kept == 0 {
-        left.push((Value::Null, Vec::new()));
+    for (key, slice) in changed {
+        write(cluster, &key, slice);
     }
     for (ports, endpoints) in left {
         // A slice that lost its endpoints takes others before a new one is made.
@@ -281,6 +278,83 @@ fn keep(cluster: &mut Cluster, service: &Value, family: &str) {
     for (key, _) in empty {
         let _ = CLIENT.delete(cluster, &key, &Deletion::default());
     }
+}
+
+fn plan(cluster: &Cluster, service: &Value, family: &str) -> Plan {
+    let mut plan = Plan::default();
+    // What there should be: by ports (as JSON, which is a key), the endpoints by their pod's uid.
+    let mut wanted: BTreeMap<String, (Value, BTreeMap<&str, Wanted<'_>>)> = BTreeMap::new();
+    let mut last: Option<(Vec<&Value>, String, Value)> = None;
+    for pod in pods(cluster, service).filter(|pod| address(pod, family).is_some()) {
+        // Most pods of a service declare the same ports as the one before: they are resolved once.
+        let declared = || declared_ports(pod);
+        let (_, json, ports) = match &mut last {
+            Some(same) if declared().eq(same.0.iter().copied()) => same,
+            last => {
+                let ports = ports(service, pod);
+                // None at all is stored as `null`; compared as anything else, it would be written for ever.
+                let ports = if ports.is_empty() { Value::Null } else { Value::from(ports) };
+                last.insert((declared().collect(), ports.to_json(), ports))
+            }
+        };
+        if !wanted.contains_key(json) {
+            wanted.insert(json.clone(), (ports.clone(), BTreeMap::new()));
+        }
+        if let Some((_, group)) = wanted.get_mut(json) {
+            group.insert(pod.uid(), Wanted { pod, made: None });
+        }
+    }
+    if topology::is_asked_for(service) {
+        let all = wanted.values_mut().flat_map(|(_, group)| group.values_mut());
+        let mut made: Vec<&mut Value> = all
+            .filter_map(|wanted| {
+                wanted.made = endpoint(cluster, service, wanted.pod, family);
+                wanted.made.as_mut()
+            })
+            .collect();
+        plan.hinted = Some(topology::hint(cluster, &mut made));
+    }
+    let mine = cluster
+        .slices(service.namespace(), service.name())
+        .filter(|(_, slice)| is_ours(slice) && slice.at(&["addressType"]) == family && !slice.is_terminating());
+    let nothing = wanted.is_empty();
+    let make = |wanted: Wanted<'_>| wanted.made.or_else(|| endpoint(cluster, service, wanted.pod, family));
+    let mut kept = 0_usize;
+    for (key, slice) in mine {
+        let mut new = slice.clone();
+        match wanted.get_mut(&slice.at(&["ports"]).to_json()) {
+            Some((_, group)) => fill(&mut new, group, make, |have, wanted| {
+                wanted.made.is_none() && is_as_told(have, cluster, service, wanted.pod, family)
+            }),
+            None => new.set(&["endpoints"], Value::Null),
+        }
+        // A slice without endpoints stays only where there are none at all.
+        if new.at(&["endpoints"]).is_empty() && (!nothing || kept > 0) {
+            plan.empty.push((key.clone(), new));
+            continue;
+        }
+        kept += 1;
+        if nothing {
+            new.set(&["ports"], Value::Null);
+        }
+        label(&mut new, service);
+        // An empty list and none are the same to readers: no reason to write.
+        if new.at(&["endpoints"]).is_empty() && slice.at(&["endpoints"]).is_empty() {
+            new.set(&["endpoints"], slice.at(&["endpoints"]));
+            new.set(&["ports"], slice.at(&["ports"]));
+        }
+        if new != *slice {
+            plan.changed.push((key.clone(), new));
+        }
+    }
+    for (ports, group) in wanted.into_values() {
+        let endpoints: Vec<Value> = group.into_values().filter_map(make).collect();
+        plan.left.extend(endpoints.chunks(SLICE_SIZE).map(|chunk| (ports.clone(), chunk.to_vec())));
+    }
+    if nothing && kept == 0 {
+        plan.left.push((Value::Null, Vec::new()));
+    }
+    plan
 }
 
 /// Tells people whether a service that asks for hints has them.
@@ -302,16 +376,33 @@ fn write(cluster: &mut Cluster, key: &ObjectKey, new: Value) {
 }
 
 /// Updates the endpoints of a slice, drops those that are gone, and adds as many new ones as there is room for. What
-/// found its place is taken out of `group`.
-fn fill(slice: &mut Value, group: &mut BTreeMap<String, Value>) {
-    let mut endpoints: Vec<Value> =
-        slice.at(&["endpoints"]).items().iter().filter_map(|have| group.remove(target(have))).collect();
+/// found its place is taken out of `group`; what is as it should be stays as it is.
+fn fill<'a>(
+    slice: &mut Value,
+    group: &mut BTreeMap<&'a str, Wanted<'a>>,
+    make: impl Fn(Wanted<'a>) -> Option<Value>,
+    stays: impl Fn(&Value, &Wanted<'a>) -> bool,
+) {
+    let mut changed = false;
+    let mut endpoints: Vec<Value> = Vec::with_capacity(SLICE_SIZE);
+    for have in slice.at(&["endpoints"]).items() {
+        let wanted = group.remove(target(have));
+        match wanted {
+            Some(wanted) if stays(have, &wanted) => endpoints.push(have.clone()),
+            wanted => {
+                let made = wanted.and_then(&make);
+                changed |= made.as_ref() != Some(have);
+                endpoints.extend(made);
+            }
+        }
+    }
     while endpoints.len() < SLICE_SIZE
         && let Some((_, next)) = group.pop_first()
     {
-        endpoints.push(next);
+        endpoints.extend(make(next));
+        changed = true;
     }
-    if endpoints.as_slice() != slice.at(&["endpoints"]).items() {
+    if changed {
         slice.set(&["endpoints"], endpoints);
     }
 }

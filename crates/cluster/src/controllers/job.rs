@@ -244,7 +244,7 @@ fn scale(
     if running > wanted {
         let mut order: Vec<&(ObjectKey, Value)> = active.iter().collect();
         let ranking = children::Ranking { now, crowd: None };
-        order.sort_by(|(_, one), (_, two)| ranking.compare(one, two));
+        ranking.sort(&mut order, |(_, pod)| pod);
         if let Some(indexes) = indexes {
             order = indexes.superfluous_first(order);
         }

@@ -6,15 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::children::count;
 use super::client::{Client, Severity};
 use super::{Controller, Next};
 use crate::apiserver::registry::set_condition;
 use crate::cluster::{Change, Cluster};
 use crate::doc;
+use crate::kin::Kin;
+use crate::labels;
 use crate::object::{ObjectKey, Owner};
 use crate::schema::split_api_version;
 use crate::time;
-use crate::value::Value;
+use crate::value::{Text, Value};
 
 const CLIENT: Client = Client::controller("disruption-controller").telling_as("controllermanager");
 const BUDGETS: &str = "poddisruptionbudgets.policy";
@@ -53,12 +56,14 @@ impl Controller for Disruptions {
 
     fn reconcile(&self, cluster: &mut Cluster, key: &ObjectKey) -> Next {
         let Some(budget) = cluster.get(key).cloned() else { return Next::Done };
-        let pods: Vec<Value> =
-            cluster.selected(&key.namespace, budget.at(&["spec", "selector"])).map(|(_, pod)| pod.clone()).collect();
+        let pods = cluster.kins_selected(&key.namespace, budget.at(&["spec", "selector"]));
         if pods.is_empty() {
             CLIENT.event_once(cluster, &budget, Severity::Normal, "NoPods", "No matching pods found");
         }
-        let (expected, desired) = match expectation(cluster, &budget, &pods) {
+        let pods = cluster.kins_selected(&key.namespace, budget.at(&["spec", "selector"]));
+        let up: i64 = pods.iter().map(|(_, kin)| kin.tally.up).sum();
+        let expectation = expectation(cluster, &budget, &pods);
+        let (expected, desired) = match expectation {
             Ok((scale, desired)) => {
                 if scale.has_unmanaged {
                     let message = unmanaged(budget.at(&["spec", "selector"]));
@@ -71,11 +76,9 @@ impl Controller for Disruptions {
                 return Next::Done;
             }
         };
-        let (disrupted, next) = under_way(cluster, &budget, &pods);
-        let healthy = pods.iter().filter(|pod| {
-            !pod.is_terminating() && disrupted.get(pod.name()).is_none() && pod.condition_is_true("Ready")
-        });
-        let healthy = i64::try_from(healthy.count()).unwrap_or(i64::MAX);
+        let (disrupted, next) = under_way(cluster, &budget);
+        let leaving = disrupted.entries().iter().filter_map(|(name, _)| covered(cluster, &budget, name));
+        let healthy = up - count(leaving.filter(|pod| pod.condition_is_true("Ready")));
         let allowed = if expected <= 0 { 0 } else { (healthy - desired).max(0) };
         let now = time::format(cluster.now());
         let generation = budget.generation();
@@ -129,12 +132,11 @@ fn give_up(cluster: &mut Cluster, key: &ObjectKey, budget: &Value, why: &str) {
 }
 
 /// Evictions that were granted and whose pods have not begun to go; and when the first of them is given up.
-fn under_way(cluster: &Cluster, budget: &Value, pods: &[Value]) -> (Value, Next) {
+fn under_way(cluster: &Cluster, budget: &Value) -> (Value, Next) {
     let (now, mut kept, mut next) = (cluster.now(), doc!({}), Next::Done);
     for (name, since) in budget.at(&["status", "disruptedPods"]).entries() {
         let Some(until) = since.as_str().and_then(time::parse).map(|since| since + PATIENCE) else { continue };
-        let there = pods.iter().any(|pod| pod.name() == name.as_str() && !pod.is_terminating());
-        if !there || until <= now {
+        if covered(cluster, budget, name).is_none() || until <= now {
             continue;
         }
         kept.set(&[name.as_str()], since);
@@ -147,12 +149,19 @@ fn under_way(cluster: &Cluster, budget: &Value, pods: &[Value]) -> (Value, Next)
     (kept, next)
 }
 
+/// The pod of that name, if a budget covers it and it has not begun to go.
+fn covered<'a>(cluster: &'a Cluster, budget: &Value, name: &Text) -> Option<&'a Value> {
+    let pod = cluster.get(&ObjectKey::new("pods", budget.namespace(), name.clone()))?;
+    (!pod.is_terminating() && labels::matches(budget.at(&["spec", "selector"]), pod.labels())).then_some(pod)
+}
+
 /// How many pods there should be, and how many of them must be healthy.
 ///
 /// # Errors
 /// When it depends on what nobody says: how many pods their controllers are asked for.
-fn expectation(cluster: &Cluster, budget: &Value, pods: &[Value]) -> Result<(Scale, i64), String> {
+fn expectation(cluster: &Cluster, budget: &Value, pods: &[(&Value, &Kin)]) -> Result<(Scale, i64), String> {
     let spec = budget.at(&["spec"]);
+    let all = pods.iter().map(|(_, kin)| kin.tally.all).sum();
     let most = spec.at(&["maxUnavailable"]);
     if !most.is_null() {
         let scale = scale(cluster, pods)?;
@@ -160,9 +169,7 @@ fn expectation(cluster: &Cluster, budget: &Value, pods: &[Value]) -> Result<(Sca
         return Ok((scale, desired));
     }
     Ok(match spec.at(&["minAvailable"]) {
-        Value::Int(least) => {
-            (Scale { pods: i64::try_from(pods.len()).unwrap_or(i64::MAX), has_unmanaged: false }, *least)
-        }
+        Value::Int(least) => (Scale { pods: all, has_unmanaged: false }, *least),
         // A budget that asks for nothing expects nothing, and so lets nobody evict.
         Value::Null => (Scale::default(), 0),
         least => {
@@ -211,11 +218,14 @@ fn share(value: &Value, of: i64) -> i64 {
     }
 }
 
-/// How many pods the controllers of these pods are asked for, all together. A pod that has none counts for nothing.
-fn scale(cluster: &Cluster, pods: &[Value]) -> Result<Scale, String> {
+/// How many pods the controllers of these pods are asked for, all together. A pod that has none counts for nothing. Pods of one
+/// kin have one controller, so that one of them is asked; of several that cannot be answered for, the first pod's says why.
+fn scale(cluster: &Cluster, pods: &[(&Value, &Kin)]) -> Result<Scale, String> {
+    let mut first: Vec<(&ObjectKey, &Value)> = pods.iter().filter_map(|(_, kin)| kin.pods.iter().next()).collect();
+    first.sort_by(|one, two| one.0.cmp(two.0));
     let mut controllers: BTreeMap<String, i64> = BTreeMap::new();
     let mut has_unmanaged = false;
-    for pod in pods {
+    for (_, pod) in first {
         let Some(owner) = pod.controller() else {
             has_unmanaged = true;
             continue;

@@ -7,20 +7,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::children::{self, Kind, count, set_count};
+use super::children::{self, Kind, set_count};
 use super::client::{Client, Severity};
 use super::{Controller, Next};
 use crate::apiserver::Status;
 use crate::apiserver::registry::Deletion;
 use crate::cluster::{Change, Cluster};
 use crate::doc;
+use crate::kin::Tally;
 use crate::labels;
 use crate::object::ObjectKey;
 use crate::time;
 use crate::value::{Text, Value};
 
 /// As many as are made or removed at one look.
-const BURST: usize = 500;
+const BURST: i64 = 500;
 /// How long to wait after the API server refused a pod.
 const BACK_OFF: Duration = Duration::from_secs(5);
 
@@ -60,10 +61,10 @@ impl Controller for Replicas {
         if !children::knows_its_own(&set) {
             return Next::Done;
         }
-        let pods = self.claim(cluster, &set);
-        let failure = if set.is_terminating() { Ok(()) } else { self.scale(cluster, &set, &pods) };
-        let pods = self.claim(cluster, &set);
-        let wait = self.report(cluster, key, &pods, failure.as_ref().err());
+        // One that is over or told to go is neither adopted nor released any more.
+        children::settle_pods(cluster, self.client, self.kind, &set, &children::is_active);
+        let failure = if set.is_terminating() { Ok(()) } else { self.scale(cluster, &set) };
+        let wait = self.report(cluster, key, failure.as_ref().err());
         match (failure, wait) {
             (Err(status), _) if !children::is_hopeless(&status) => Next::After(BACK_OFF),
             (_, Some(wait)) => Next::After(wait),
@@ -73,18 +74,12 @@ impl Controller for Replicas {
 }
 
 impl Replicas {
-    /// Its pods. One that is over or told to go is neither adopted nor released any more.
-    fn claim(&self, cluster: &mut Cluster, set: &Value) -> Vec<(ObjectKey, Value)> {
-        let claim = children::Claim { sees: &children::is_active, is_member: &|_| true };
-        children::claim_as(cluster, self.client, self.kind, set, "pods", &claim)
-    }
-
     /// Makes what is missing, removes what is too much. Stops at the first refusal: the next pod would be refused as well.
-    fn scale(&self, cluster: &mut Cluster, set: &Value, pods: &[(ObjectKey, Value)]) -> Result<(), Status> {
-        let wanted = usize::try_from(set.at(&["spec", "replicas"]).as_int().unwrap_or(1)).unwrap_or(0);
-        let mut active: Vec<&(ObjectKey, Value)> = pods.iter().filter(|(_, pod)| children::is_active(pod)).collect();
-        let Some(surplus) = active.len().checked_sub(wanted) else {
-            for _ in active.len()..wanted.min(active.len() + BURST) {
+    fn scale(&self, cluster: &mut Cluster, set: &Value) -> Result<(), Status> {
+        let wanted = set.at(&["spec", "replicas"]).as_int().unwrap_or(1).max(0);
+        let have: i64 = children::own_pods(cluster, set).into_iter().map(|(_, kin)| kin.tally.active).sum();
+        if have < wanted {
+            for _ in have..wanted.min(have + BURST) {
                 let pod = children::pod(self.kind, set, set.at(&["spec", "template"]), None);
                 match self.client.create(cluster, "pods", pod) {
                     Ok(made) => {
@@ -98,16 +93,18 @@ impl Replicas {
                     }
                 }
             }
-            return Ok(());
-        };
+        }
+        let surplus = usize::try_from((have - wanted).clamp(0, BURST)).unwrap_or(0);
         if surplus == 0 {
             return Ok(());
         }
+        let pods = cluster.members(children::own_pods(cluster, set));
+        let mut active: Vec<(&ObjectKey, &Value)> = pods.filter(|(_, pod)| children::is_active(pod)).collect();
         let crowds = self.crowds(cluster, set, &active);
         let crowd = |pod: &Value| crowds.get(pod.at(&["spec", "nodeName"]).str_or_empty()).copied().unwrap_or(0);
         let ranking = children::Ranking { now: cluster.now(), crowd: Some(&crowd) };
-        active.sort_by(|(_, one), (_, two)| ranking.compare(one, two));
-        let doomed: Vec<ObjectKey> = active.iter().take(surplus.min(BURST)).map(|(key, _)| key.clone()).collect();
+        ranking.sort(&mut active, |(_, pod)| pod);
+        let doomed: Vec<ObjectKey> = active.iter().take(surplus).map(|(key, _)| (*key).clone()).collect();
         for key in doomed {
             match self.client.delete(cluster, &key, &Deletion::default()) {
                 Ok(_) => {
@@ -123,7 +120,7 @@ impl Replicas {
 
     /// How many pods stand on each node: those of the set and of its siblings under one controller, so that in the middle of
     /// a rollout the old pod goes whose node has a new one.
-    fn crowds(&self, cluster: &Cluster, set: &Value, active: &[&(ObjectKey, Value)]) -> BTreeMap<Text, usize> {
+    fn crowds(&self, cluster: &Cluster, set: &Value, active: &[(&ObjectKey, &Value)]) -> BTreeMap<Text, usize> {
         let node = |pod: &Value| pod.at(&["spec", "nodeName"]).as_text().cloned().unwrap_or_default();
         let mut crowds: BTreeMap<Text, usize> = BTreeMap::new();
         for (_, pod) in active {
@@ -136,50 +133,43 @@ impl Replicas {
                 && sibling.controller().is_some_and(|have| have.uid() == owner.uid())
         });
         for (_, sibling) in siblings {
-            for (_, pod) in cluster.dependents(sibling.uid()).filter(|(key, _)| key.is("pods")) {
-                if children::is_active(pod) {
-                    *crowds.entry(node(pod)).or_default() += 1;
-                }
+            let pods = cluster.kins_owned(sibling.uid()).filter(|(_, kin)| kin.tally.active > 0);
+            for pod in pods.flat_map(|(_, kin)| kin.pods.values()).filter(|pod| children::is_active(pod)) {
+                *crowds.entry(node(pod)).or_default() += 1;
             }
         }
         crowds
     }
 
     /// Writes the status. Gives how long until a pod will have been ready for long enough.
-    fn report(
-        &self,
-        cluster: &mut Cluster,
-        key: &ObjectKey,
-        pods: &[(ObjectKey, Value)],
-        failure: Option<&Status>,
-    ) -> Option<Duration> {
+    fn report(&self, cluster: &mut Cluster, key: &ObjectKey, failure: Option<&Status>) -> Option<Duration> {
         let set = cluster.get(key)?.clone();
         let (now, min_ready) = (cluster.now(), set.at(&["spec", "minReadySeconds"]).as_int().unwrap_or(0));
-        let pods = || pods.iter().map(|(_, pod)| pod);
-        let active = || pods().filter(|pod| children::is_active(pod));
         let template = set.at(&["spec", "template", "metadata", "labels"]);
-        let (mut available, mut wait) = (0, None::<Duration>);
-        for pod in active() {
-            match children::is_available(pod, min_ready, now) {
-                Ok(()) => available += 1,
-                Err(Some(left)) => wait = Some(wait.map_or(left, |have| have.min(left))),
-                Err(None) => {}
+        let pods = children::own_pods(cluster, &set);
+        let tally: Tally = pods.iter().map(|(_, kin)| kin.tally).sum();
+        let labelled = pods.iter().filter(|(labels, _)| labels::matches_map(template, labels));
+        let fully_labelled: i64 = labelled.map(|(_, kin)| kin.tally.active).sum();
+        let (mut available, mut wait) = (tally.ready, None::<Duration>);
+        if min_ready > 0 {
+            available = 0;
+            for pod in pods.iter().flat_map(|(_, kin)| kin.pods.values()).filter(|pod| children::is_active(pod)) {
+                match children::is_available(pod, min_ready, now) {
+                    Ok(()) => available += 1,
+                    Err(Some(left)) => wait = Some(wait.map_or(left, |have| have.min(left))),
+                    Err(None) => {}
+                }
             }
         }
         let generation = set.generation();
         let failed = failure.map(|status| status.to_string());
         let _ = self.client.update_status(cluster, key, |set| {
-            set.set(&["status", "replicas"], count(active()));
-            set_count(
-                set,
-                &["status", "fullyLabeledReplicas"],
-                count(active().filter(|pod| labels::matches_map(template, pod.labels()))),
-            );
-            set_count(set, &["status", "readyReplicas"], count(active().filter(|pod| children::is_ready(pod))));
+            set.set(&["status", "replicas"], tally.active);
+            set_count(set, &["status", "fullyLabeledReplicas"], fully_labelled);
+            set_count(set, &["status", "readyReplicas"], tally.ready);
             set_count(set, &["status", "availableReplicas"], available);
             if self.counts_terminating {
-                let terminating = pods().filter(|pod| pod.is_terminating() && !children::is_over(pod));
-                set.set(&["status", "terminatingReplicas"], count(terminating));
+                set.set(&["status", "terminatingReplicas"], tally.going);
             }
             set.set(&["status", "observedGeneration"], generation);
             condition(set, failed.as_deref(), &time::format(now));

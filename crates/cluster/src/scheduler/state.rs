@@ -85,6 +85,11 @@ impl State {
         self.nodes.get(&Text::from(name)).map(Arc::as_ref)
     }
 
+    /// A node as it is kept.
+    pub(crate) fn object(&self, name: &Text) -> Option<&Value> {
+        self.nodes.get(name).map(|node| &node.object)
+    }
+
     /// All nodes that have an object.
     pub(super) fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.nodes.values().filter(|node| !node.object.is_null())
