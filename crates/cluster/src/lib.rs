@@ -13,6 +13,7 @@ pub mod json;
 mod kin;
 mod kubelet;
 pub mod labels;
+mod memo;
 pub mod object;
 pub mod population;
 pub mod quantity;

@@ -41,6 +41,7 @@ pub use resource::{
     Column, GroupVersionKind, Resource, ScalePaths, Storage, Subresource, api_version, split_api_version,
     storage_version_hash,
 };
+pub(crate) use types::TypeIdentity;
 pub use types::{Field, List, ListKind, Patch, Scalar, Shape, Type, Union};
 
 use crate::value::{Text, Value};

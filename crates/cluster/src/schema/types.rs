@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::GroupVersionKind;
 use crate::value::{Text, Value};
@@ -23,7 +24,22 @@ pub(super) struct Arena {
     pub(super) nodes: Vec<Node>,
     pub(super) by_name: BTreeMap<Text, NodeId>,
     pub(super) by_kind: BTreeMap<GroupVersionKind, NodeId>,
+    pub(super) number: ArenaNumber,
 }
+
+/// Tells an arena from all others there ever were.
+#[derive(Debug)]
+pub(super) struct ArenaNumber(u64);
+
+impl Default for ArenaNumber {
+    fn default() -> Self {
+        static MADE: AtomicU64 = AtomicU64::new(1);
+        Self(MADE.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Tells a type from all others: its arena, its node, and how its owners share it.
+pub(crate) type TypeIdentity = (u64, usize, u8);
 
 #[derive(Debug, Default)]
 pub(super) struct Node {
@@ -203,7 +219,8 @@ static UNKNOWN: Node = Node {
 };
 
 /// What nothing is known of has nothing below it.
-static EMPTY: Arena = Arena { nodes: Vec::new(), by_name: BTreeMap::new(), by_kind: BTreeMap::new() };
+static EMPTY: Arena =
+    Arena { nodes: Vec::new(), by_name: BTreeMap::new(), by_kind: BTreeMap::new(), number: ArenaNumber(0) };
 
 impl Arena {
     pub(super) fn ty(&self, id: NodeId) -> Type<'_> {
@@ -227,6 +244,12 @@ impl Type<'static> {
 }
 
 impl<'a> Type<'a> {
+    /// Which type it is.
+    pub(crate) fn identity(self) -> TypeIdentity {
+        let sharing = u8::from(self.atomic) | u8::from(self.nullable) << 1;
+        (self.arena.number.0, std::ptr::from_ref(self.node).addr(), sharing)
+    }
+
     /// The name of its definition, such as `io.k8s.api.core.v1.PodSpec`; none if it is written in place.
     #[must_use]
     pub fn name(self) -> Option<&'a str> {

@@ -12,6 +12,7 @@
 //! that is a pointer, and numbers that are none, for those are the fewer.
 
 use super::types::{Field, FieldNode, Node, NodeShape, Scalar, Shape, Type};
+use crate::memo::Memo;
 use crate::quantity::Quantity;
 use crate::value::{Map, Text, Value};
 
@@ -233,6 +234,26 @@ impl Type<'_> {
     }
 
     fn written(self, document: &Value, typed: bool, as_read: bool) -> Option<Value> {
+        thread_local! {
+            /// What was found to be so already.
+            static WRITTEN: Memo<()> = const { Memo::new() };
+        }
+        if !matches!(document, Value::Object(_) | Value::Array(_)) {
+            return self.written_anew(document, typed, as_read);
+        }
+        let (arena, node, _) = self.identity();
+        let ty = (arena, node, u8::from(typed) | u8::from(as_read) << 1);
+        if WRITTEN.with(|memo| memo.recall(ty, document)).is_some() {
+            return None;
+        }
+        let written = self.written_anew(document, typed, as_read);
+        if written.is_none() {
+            WRITTEN.with(|memo| memo.keep(ty, document, ()));
+        }
+        written
+    }
+
+    fn written_anew(self, document: &Value, typed: bool, as_read: bool) -> Option<Value> {
         match (document, self.shape()) {
             (Value::Object(map), Shape::Struct) => self.struct_written(map, as_read).map(Value::from),
             (Value::Object(map), Shape::Map(values)) => map_written(map, values, typed, as_read).map(Value::from),

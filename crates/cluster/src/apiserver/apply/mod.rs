@@ -25,6 +25,8 @@ mod laws;
 #[cfg(test)]
 mod tests;
 
+use std::sync::LazyLock;
+
 use super::status::Status;
 use crate::doc;
 use crate::schema::{Resource, Schema, split_api_version};
@@ -99,7 +101,7 @@ impl Writing<'_> {
         let (old, new) = (bare(old.unwrap_or(&empty)), bare(new));
         let difference = self.difference(&self.resource.api_version(), &old, &new).unwrap_or_default();
         self.take_from(have, None, &old, &new, &difference, |_, _| {});
-        let fields = difference.written().without_below(&self.unreached).difference(&nobodys());
+        let fields = difference.written().without_below(&self.unreached).difference(nobodys());
         if !fields.is_empty() {
             let entry = self.entry(if manager.is_empty() { "unknown" } else { manager }, Operation::Update, fields);
             match have.iter_mut().find(|other| other.is(&entry)) {
@@ -172,7 +174,7 @@ impl Writing<'_> {
             return Err(conflicts);
         }
         own.time = if object == *live { last.and_then(|last| last.time) } else { self.time() };
-        own.fields = own.fields.difference(&nobodys());
+        own.fields = own.fields.difference(nobodys());
         have.push(own);
         have.retain(|entry| !entry.fields.is_empty());
         Ok((object, have))
@@ -280,8 +282,10 @@ impl Writing<'_> {
     }
 }
 
-fn nobodys() -> FieldSet {
-    NOBODYS.iter().fold(FieldSet::default(), |set, path| set.union(&FieldSet::path(path)))
+fn nobodys() -> &'static FieldSet {
+    static SET: LazyLock<FieldSet> =
+        LazyLock::new(|| NOBODYS.iter().fold(FieldSet::default(), |set, path| set.union(&FieldSet::path(path))));
+    &SET
 }
 
 fn bare(object: &Value) -> Value {

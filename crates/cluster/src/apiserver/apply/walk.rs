@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::set::{FieldSet, Node, field, has_self, keyed, leaf, node, valued};
+use crate::memo::Memo;
 use crate::schema::{List, ListKind, Shape, Type};
 use crate::value::{Map, Text, Value};
 
@@ -129,6 +130,25 @@ pub(super) fn compare(ty: Type<'_>, old: &Value, new: &Value) -> Difference {
 
 /// One side of a change may be absent, not both.
 fn change(ty: Type<'_>, old: Option<&Value>, new: Option<&Value>) -> Change {
+    thread_local! {
+        /// All that is added with a part that was not there before.
+        static ADDED: Memo<Option<Node>> = const { Memo::new() };
+    }
+    let (None, Some(new @ (Value::Object(_) | Value::Array(_)))) = (old, new) else {
+        return changed(ty, old, new);
+    };
+    let identity = ty.identity();
+    if let Some(added) = ADDED.with(|memo| memo.recall(identity, new)) {
+        return Change { added, ..Change::default() };
+    }
+    let change = changed(ty, None, Some(new));
+    if change.modified.is_none() && change.removed.is_none() {
+        ADDED.with(|memo| memo.keep(identity, new, change.added.clone()));
+    }
+    change
+}
+
+fn changed(ty: Type<'_>, old: Option<&Value>, new: Option<&Value>) -> Change {
     if let (Some(old), Some(new)) = (old, new)
         && (old.same(new) || (!is_deep(old) && old == new))
     {

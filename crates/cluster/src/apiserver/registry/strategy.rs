@@ -3,6 +3,8 @@
 //! Knows: the switches of the real strategies (`pkg/registry/*/*/strategy.go`).
 //! Does not know: what the fields mean.
 
+use std::sync::LazyLock;
+
 use crate::apiserver::apply::FieldSet;
 use crate::schema::Resource;
 use crate::value::{Text, Value};
@@ -100,6 +102,9 @@ const GENERATIONS: &[(&str, Generation)] = &[
     ("validatingwebhookconfigurations.admissionregistration.k8s.io", Generation::Content),
 ];
 
+/// What of the metadata a write of the status may change, or may not.
+const METADATA: [&str; 4] = ["labels", "annotations", "finalizers", "ownerReferences"];
+
 /// What becomes of an object's dependents if who deletes it says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dependents {
@@ -161,16 +166,23 @@ impl<'a> Strategy<'a> {
 
     /// Fields that a write through a subresource does not reach (`GetResetFields`); empty for the object itself.
     pub(super) fn unreached(&self, subresource: &str) -> FieldSet {
-        let set =
-            |paths: &[&[&str]]| paths.iter().fold(FieldSet::default(), |set, path| set.union(&FieldSet::path(path)));
-        match subresource {
-            "" if self.has_status => set(&[&["status"]]),
-            "status" => ["labels", "annotations", "finalizers", "ownerReferences"]
-                .iter()
-                .filter(|field| !self.metadata_with_status().contains(field))
-                .fold(set(&[&["spec"]]), |unreached, field| unreached.union(&set(&[&["metadata", field]]))),
-            _ => FieldSet::default(),
-        }
+        static SETS: LazyLock<Vec<FieldSet>> = LazyLock::new(|| {
+            let path = FieldSet::path;
+            let of = |without: usize| {
+                let fields = METADATA.iter().enumerate().filter(|(at, _)| without & (1 << at) != 0);
+                fields.fold(path(&["spec"]), |set, (_, field)| set.union(&path(&["metadata", field])))
+            };
+            [path(&["status"])].into_iter().chain((0..1 << METADATA.len()).map(of)).collect()
+        });
+        let at = match subresource {
+            "" if self.has_status => 0,
+            "status" => {
+                let unreached = |(_, field): &(usize, &&str)| !self.metadata_with_status().contains(*field);
+                1 + METADATA.iter().enumerate().filter(unreached).map(|(at, _)| 1 << at).sum::<usize>()
+            }
+            _ => return FieldSet::default(),
+        };
+        SETS.get(at).cloned().unwrap_or_default()
     }
 
     fn generation(&self) -> Option<Generation> {
