@@ -15,7 +15,7 @@ use twin::{Compacted, Queue, Random, Store, Time};
 
 use crate::controllers::{self, History, Next, Work};
 use crate::index::Index;
-use crate::kin::Kin;
+use crate::kin::{Kin, Station};
 use crate::labels;
 use crate::object::ObjectKey;
 use crate::schema::Schema;
@@ -284,6 +284,14 @@ impl Cluster {
     /// The pods that a controller has, by what else they have in common.
     pub(crate) fn kins_owned<'a>(&'a self, uid: &str) -> impl Iterator<Item = (&'a Value, &'a Kin)> + use<'a> {
         self.index.kins().owned(uid)
+    }
+
+    /// The pods that a DaemonSet has, by the nodes they are on.
+    pub(crate) fn stations<'a>(
+        &'a self,
+        uid: &str,
+    ) -> impl Iterator<Item = (&'a Text, &'a ObjectKey, &'a Station)> + use<'a> {
+        self.index.kins().stations(uid)
     }
 
     /// The pods of some kins, in the order of their keys.

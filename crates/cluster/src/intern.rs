@@ -12,15 +12,36 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::{FixedState, FoldHasher};
 use hashbrown::HashTable;
 
+use crate::json::NotJson;
+use crate::scan::{self, Stretches};
 use crate::value::{List, Map, Text, Value};
+
+/// What is longer than one object can be is taken for a list of them.
+const LARGE: usize = 1 << 21;
 
 /// What has been seen. The table is only ever asked, never walked, so its order shows nowhere.
 #[derive(Default)]
 pub struct Interner {
     seen: HashTable<Value>,
+    /// What was read from which text, while many documents are read.
+    stretches: Stretches,
 }
 
 impl Interner {
+    /// Reads JSON text that is probably much like what was read before; a key that stands twice is not told of.
+    ///
+    /// # Errors
+    /// [`NotJson`] if the text is not one whole JSON value, is nested deeper than 128, or is no UTF-8.
+    pub fn read(&mut self, text: &[u8]) -> Result<Value, NotJson> {
+        let mut stretches = std::mem::take(&mut self.stretches);
+        let plain = match text.len() {
+            0..LARGE => scan::read(self, &mut stretches, text),
+            _ => scan::read_list(self, &mut stretches, text),
+        };
+        self.stretches = stretches;
+        plain.map_or_else(|| self.parse(text).map(|parsed| parsed.value), Ok)
+    }
+
     /// The text that is equal to this one.
     pub(crate) fn text(&mut self, text: &str) -> Text {
         let hash = of_text(text);

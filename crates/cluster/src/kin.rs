@@ -11,8 +11,10 @@ use std::cmp::Ordering;
 
 use imbl::{OrdMap, OrdSet};
 
+use crate::controllers::history::REVISION_LABEL as REVISION;
 use crate::labels;
 use crate::object::ObjectKey;
+use crate::scheduler::affinity;
 use crate::value::{Text, Value};
 
 /// Pods of a namespace with the same labels and the same controller.
@@ -105,9 +107,46 @@ impl Sort {
     }
 }
 
+/// A pod of a DaemonSet, as it stands on its node.
+#[derive(Clone)]
+pub(crate) struct Station {
+    pub(crate) pod: Value,
+    /// Neither over nor told to go.
+    pub(crate) active: bool,
+    pub(crate) ready: bool,
+    /// The revision of which it says it is.
+    pub(crate) revision: Option<Text>,
+}
+
+impl Station {
+    fn of(pod: &Value) -> Self {
+        Self {
+            pod: pod.clone(),
+            active: Tally::of(pod).active > 0,
+            ready: pod.condition_is_true("Ready"),
+            revision: pod.labels().get(REVISION).and_then(Value::as_text).cloned(),
+        }
+    }
+
+    /// Under which controller a pod has a station, and on which node: where it is bound, or pinned.
+    fn place(key: &ObjectKey, pod: &Value) -> Option<(Text, Text, ObjectKey)> {
+        let mut owners = pod.at(&["metadata", "ownerReferences"]).items().iter();
+        let owner = owners.find(|owner| owner.at(&["controller"]).is_true() && owner.at(&["kind"]) == "DaemonSet")?;
+        let node = match pod.at(&["spec", "nodeName"]).as_text().filter(|node| !node.is_empty()) {
+            Some(node) => node.clone(),
+            None => {
+                affinity::pinned(pod).and_then(|names| names.first().map(|name| Text::from(*name))).unwrap_or_default()
+            }
+        };
+        Some((owner.at(&["uid"]).as_text()?.clone(), node, key.clone()))
+    }
+}
+
 /// All kins of a cluster.
 #[derive(Clone, Default)]
 pub(crate) struct Kins {
+    /// Pods of DaemonSets by their controller's uid and their node.
+    stations: OrdMap<(Text, Text, ObjectKey), Station>,
     kins: OrdMap<Sort, Kin>,
     /// By the uid of the controller.
     owned: OrdSet<(Text, Sort)>,
@@ -118,6 +157,7 @@ pub(crate) struct Kins {
 impl Kins {
     /// Takes in what became of one pod.
     pub(crate) fn change(&mut self, key: &ObjectKey, before: Option<&Value>, after: Option<&Value>) {
+        self.stand(key, before, after);
         let (was, is) = (before.map(|pod| Sort::of(key, pod)), after.map(|pod| Sort::of(key, pod)));
         if let (Some(was), Some(before)) = (&was, before) {
             let mut empty = false;
@@ -141,6 +181,29 @@ impl Kins {
             kin.tally = kin.tally + Tally::of(pod);
             kin.pods.insert(key.clone(), pod.clone());
         }
+    }
+
+    fn stand(&mut self, key: &ObjectKey, before: Option<&Value>, after: Option<&Value>) {
+        let place = |pod: &Value| Station::place(key, pod);
+        let (was, is) = (before.and_then(place), after.and_then(place));
+        if let Some(was) = was.filter(|was| Some(was) != is.as_ref()) {
+            self.stations.remove(&was);
+        }
+        if let (Some(is), Some(pod)) = (is, after) {
+            self.stations.insert(is, Station::of(pod));
+        }
+    }
+
+    /// The pods that a DaemonSet has, each with its node and in the order of their names.
+    pub(crate) fn stations<'a>(
+        &'a self,
+        uid: &str,
+    ) -> impl Iterator<Item = (&'a Text, &'a ObjectKey, &'a Station)> + use<'a> {
+        let uid = Text::from(uid);
+        self.stations
+            .range((uid.clone(), Text::new(), ObjectKey::default())..)
+            .take_while(move |((owner, ..), _)| *owner == uid)
+            .map(|((_, node, key), station)| (node, key, station))
     }
 
     fn file(&mut self, sort: &Sort, how: fn(&mut OrdSet<(Text, Sort)>, (Text, Sort))) {

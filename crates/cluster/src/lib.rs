@@ -18,6 +18,7 @@ pub mod object;
 pub mod population;
 pub mod quantity;
 mod quota;
+mod scan;
 pub mod scheduler;
 pub mod schema;
 pub mod snapshot;

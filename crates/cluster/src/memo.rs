@@ -16,11 +16,14 @@ use hashbrown::HashTable;
 use crate::schema::TypeIdentity;
 use crate::value::Value;
 
-/// As many answers are kept; then all are forgotten, and begin anew.
-const KEPT_MAX: usize = 1 << 15;
+/// So many answers are worth keeping where each is small.
+pub(crate) const MANY: usize = 1 << 15;
 
 /// Answers about parts of documents, for one thread.
-pub(crate) struct Memo<T>(RefCell<HashTable<Answer<T>>>);
+pub(crate) struct Memo<T> {
+    kept: RefCell<HashTable<Answer<T>>>,
+    most: usize,
+}
 
 struct Answer<T> {
     ty: TypeIdentity,
@@ -30,20 +33,21 @@ struct Answer<T> {
 }
 
 impl<T: Clone> Memo<T> {
-    pub(crate) const fn new() -> Self {
-        Self(RefCell::new(HashTable::new()))
+    /// Keeps so many answers at most; then all are forgotten, and it begins anew.
+    pub(crate) const fn of(most: usize) -> Self {
+        Self { kept: RefCell::new(HashTable::new()), most }
     }
 
     /// What was said of a list or map before, if it was asked after.
     pub(crate) fn recall(&self, ty: TypeIdentity, part: &Value) -> Option<T> {
-        let kept = self.0.borrow();
+        let kept = self.kept.borrow();
         kept.find(hash(ty, part), |have| have.ty == ty && have.part.same(part)).map(|answer| answer.said.clone())
     }
 
     /// Keeps what is said of a list or map.
     pub(crate) fn keep(&self, ty: TypeIdentity, part: &Value, said: T) {
-        let mut kept = self.0.borrow_mut();
-        if kept.len() >= KEPT_MAX {
+        let mut kept = self.kept.borrow_mut();
+        if kept.len() >= self.most {
             kept.clear();
         }
         let answer = Answer { ty, part: part.clone(), said };
@@ -68,7 +72,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_about_one_part_of_one_type_and_no_other_that_is_equal() {
-        let memo = Memo::new();
+        let memo = Memo::of(2);
         let (one, equal) = (doc!({"a": 1}), doc!({"a": 1}));
         memo.keep((1, 2, 0), &one, "said");
         assert_eq!(memo.recall((1, 2, 0), &one.clone()), Some("said"));
@@ -78,8 +82,16 @@ mod tests {
     }
 
     #[test]
+    fn no_more_is_kept_than_is_allowed() {
+        let memo = Memo::of(2);
+        let parts = [doc!({"a": 1}), doc!({"a": 2}), doc!({"a": 3})];
+        parts.iter().for_each(|part| memo.keep((0, 0, 0), part, ()));
+        assert_eq!(parts.map(|part| memo.recall((0, 0, 0), &part)), [None, None, Some(())]);
+    }
+
+    #[test]
     fn what_is_changed_is_another_part() {
-        let memo = Memo::new();
+        let memo = Memo::of(2);
         let mut part = doc!({"a": 1});
         memo.keep((1, 2, 0), &part, ());
         part.set(&["a"], 2);

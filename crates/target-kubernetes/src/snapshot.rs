@@ -209,8 +209,8 @@ fn read_file(path: &Path, name: &Path, contents: impl Read, loading: &mut Loadin
                     continue;
                 }
                 let object =
-                    loading.interner().parse(&line).map_err(|error| wrong(format!("line {number}: {error}")))?;
-                take(loading, &object.value).map_err(|why| wrong(format!("line {number}: {why}")))?;
+                    loading.interner().read(&line).map_err(|error| wrong(format!("line {number}: {error}")))?;
+                take(loading, &object).map_err(|why| wrong(format!("line {number}: {why}")))?;
             }
         }
         // Lists and lines alike: some write JSON Lines into a `.json`.
@@ -218,8 +218,14 @@ fn read_file(path: &Path, name: &Path, contents: impl Read, loading: &mut Loadin
             let mut text = Vec::new();
             contents.read_to_end(&mut text).map_err(failed)?;
             let mut documents = Vec::new();
-            let read = loading.interner().parse_all(&text, |_, document| documents.push(document));
-            read.map_err(|error| wrong(error.to_string()))?;
+            match loading.interner().read(&text) {
+                Ok(document) => documents.push(document),
+                // Several, or what is no JSON.
+                Err(_) => loading
+                    .interner()
+                    .parse_all(&text, |_, document| documents.push(document))
+                    .map_err(|error| wrong(error.to_string()))?,
+            }
             for document in &documents {
                 take(loading, document).map_err(wrong)?;
             }

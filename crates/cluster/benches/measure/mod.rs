@@ -9,6 +9,7 @@
 //! | `NODES` | how many nodes the large cluster has; the small one has a tenth, and both have thirty pods for each |
 //! | `TIMES` | how often each thing is done at most, each time on a fork of its own; a profile wants it oftener |
 //! | `ONLY` | rows whose name holds this text alone |
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 use std::time::Duration;
 
@@ -133,7 +134,7 @@ pub(crate) fn loaded(name: &str, size: Size) -> Cluster {
         (text, apart, count) = (text + bytes.len(), apart + unshared(&object), count + 1);
         drop(object);
         let begin = Clock::start();
-        let object = loading.interner().parse(&bytes).unwrap().value;
+        let object = loading.interner().read(&bytes).unwrap();
         parsing += begin.elapsed();
         let begin = Clock::start();
         loading.take_shared(object);

@@ -3,9 +3,8 @@
 //! Knows: `pkg/controller/daemon`.
 //! Does not know: how a pod pinned to a node gets there; the scheduler binds it.
 
-use std::cell::{OnceCell, RefCell};
-use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::cell::OnceCell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::children::{self, Kind, count, set_count};
@@ -15,6 +14,9 @@ use crate::apiserver::Status;
 use crate::apiserver::registry::Deletion;
 use crate::cluster::{Change, Cluster};
 use crate::doc;
+use crate::kin::Station;
+use crate::labels;
+use crate::memo::Memo;
 use crate::object::ObjectKey;
 use crate::scheduler::affinity;
 use crate::value::{Text, Value};
@@ -26,6 +28,8 @@ const BACK_OFF: Duration = Duration::from_secs(5);
 /// As many as are made or removed at one look.
 const BURST: usize = 250;
 const GENERATION: &str = "deprecated.daemonset.template.generation";
+/// Of so many sets it is kept what they want of the nodes.
+const SETS_KEPT: usize = 64;
 /// What every daemon bears: taint and effect.
 const BORNE: &[(&str, &str)] = &[
     ("node.kubernetes.io/not-ready", "NoExecute"),
@@ -39,17 +43,23 @@ const BORNE: &[(&str, &str)] = &[
 /// The controller.
 pub(super) struct DaemonSets;
 
-type Pods = BTreeMap<Text, Vec<(ObjectKey, Value)>>;
+/// Every node, and what a set wants of it: see [`Look::wants`].
+type Nodes = Arc<Vec<(Text, (bool, bool))>>;
 
 /// A DaemonSet at one look. What it sees of a large cluster it sees once.
 struct Look {
     set: Value,
     /// The hash of the template.
     hash: Text,
-    /// The nodes, none of which change while it looks: see [`Look::wants`].
-    nodes: OnceCell<Vec<(Text, (bool, bool))>>,
-    /// Its pods as they were at a version of the cluster.
-    pods: RefCell<Option<(u64, Rc<Pods>)>>,
+    /// None of the nodes changes while it looks.
+    nodes: OnceCell<Nodes>,
+}
+
+/// A node and the set's pods there.
+struct Post<'a> {
+    node: &'a Text,
+    wants: (bool, bool),
+    here: Vec<(&'a ObjectKey, &'a Station)>,
 }
 
 impl Controller for DaemonSets {
@@ -85,6 +95,7 @@ impl Controller for DaemonSets {
         };
         let hash = Text::from(revision.label(history::REVISION_LABEL).unwrap_or_default());
         let look = Look::at(set, hash);
+        children::settle_pods(cluster, CLIENT, KIND, &look.set);
         let kept = look.keep(cluster);
         let rolled = match &kept {
             Ok(_) if look.set.at(&["spec", "updateStrategy", "type"]) != "OnDelete" => look.roll(cluster),
@@ -152,47 +163,65 @@ fn with_daemon_tolerations(pod: &mut Value) {
 
 impl Look {
     fn at(set: Value, hash: Text) -> Self {
-        Self { set, hash, nodes: OnceCell::new(), pods: RefCell::default() }
+        Self { set, hash, nodes: OnceCell::new() }
     }
 
     fn min_ready(&self) -> i64 {
         self.set.at(&["spec", "minReadySeconds"]).as_int().unwrap_or(0)
     }
 
-    fn is_available(&self, cluster: &Cluster, pod: &Value) -> bool {
-        children::is_available(pod, self.min_ready(), cluster.now()).is_ok()
+    fn is_available(&self, cluster: &Cluster, station: &Station) -> bool {
+        let min_ready = self.min_ready();
+        station.ready && (min_ready <= 0 || children::is_available(&station.pod, min_ready, cluster.now()).is_ok())
     }
 
     fn generation(&self) -> String {
         self.set.annotation(GENERATION).map_or_else(|| self.set.generation().to_string(), str::to_owned)
     }
 
-    fn is_updated(&self, pod: &Value) -> bool {
-        pod.label(history::REVISION_LABEL) == Some(self.hash.as_str())
+    fn is_updated(&self, station: &Station) -> bool {
+        station.revision.as_ref() == Some(&self.hash)
     }
 
-    /// Its pods by the nodes they are on.
-    fn pods(&self, cluster: &mut Cluster) -> Rc<Pods> {
-        if let Some((version, pods)) = &*self.pods.borrow()
-            && *version == cluster.version()
-        {
-            return pods.clone();
+    /// Every node with the pods that are there, and the pods that are nowhere: their node is gone.
+    fn posts<'a>(&'a self, cluster: &'a Cluster) -> (Vec<Post<'a>>, Vec<(&'a ObjectKey, &'a Station)>) {
+        let selector = self.set.at(&["spec", "selector"]);
+        let odd = cluster.kins_owned(self.set.uid()).any(|(labels, _)| !labels::matches(selector, labels));
+        let its = move |station: &Station| !odd || labels::matches(selector, station.pod.labels());
+        let stations = cluster.stations(self.set.uid()).filter(|(_, _, station)| its(station));
+        let mut stations = stations.peekable();
+        let mut gone = Vec::new();
+        let mut posts = Vec::with_capacity(self.nodes(cluster).len());
+        // Both are in the order of the nodes' names.
+        for (node, wants) in self.nodes(cluster) {
+            while let Some((_, key, station)) = stations.next_if(|(name, ..)| *name < node) {
+                gone.push((key, station));
+            }
+            let mut here = Vec::new();
+            while let Some((_, key, station)) = stations.next_if(|(name, ..)| *name == node) {
+                here.push((key, station));
+            }
+            posts.push(Post { node, wants: *wants, here });
         }
-        let mut pods = Pods::new();
-        for (key, pod) in children::claim(cluster, CLIENT, KIND, &self.set, "pods") {
-            pods.entry(node_of(&pod)).or_default().push((key, pod));
-        }
-        let pods = Rc::new(pods);
-        self.pods.replace(Some((cluster.version(), pods.clone())));
-        pods
+        gone.extend(stations.map(|(_, key, station)| (key, station)));
+        (posts, gone)
     }
 
-    /// All nodes, each with what the set wants of it.
+    /// All nodes, each with what the set wants of it. Nodes change seldom in what matters, and sets look often.
     fn nodes(&self, cluster: &Cluster) -> &[(Text, (bool, bool))] {
+        thread_local! {
+            static WANTED: Memo<Nodes> = const { Memo::of(SETS_KEPT) };
+        }
         self.nodes.get_or_init(|| {
-            let example = self.example();
-            let nodes = cluster.list("nodes", None);
-            nodes.map(|(key, node)| (key.name.clone(), self.wants(&example, node))).collect()
+            let (faces, template) = ((cluster.scheduling.faces(), 0, 0), self.set.at(&["spec", "template"]));
+            WANTED.with(|memo| memo.recall(faces, template)).unwrap_or_else(|| {
+                let example = self.example();
+                let nodes = cluster.list("nodes", None);
+                let nodes: Nodes =
+                    Arc::new(nodes.map(|(key, node)| (key.name.clone(), self.wants(&example, node))).collect());
+                WANTED.with(|memo| memo.keep(faces, template, nodes.clone()));
+                nodes
+            })
         })
     }
 
@@ -224,40 +253,35 @@ impl Look {
 
     /// Makes the pods that are missing and deletes those that are too many. Says whether one had failed.
     fn keep(&self, cluster: &mut Cluster) -> Result<bool, Status> {
-        let pods = self.pods(cluster);
-        let example = self.example();
         let (surge, _) = self.limits(cluster);
         let (mut make, mut remove, mut failed) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, wants) in self.nodes(cluster) {
-            let here = pods.get(name).map(Vec::as_slice).unwrap_or_default();
-            match *wants {
+        let (posts, gone) = self.posts(cluster);
+        let staying = |(_, station): &&(&ObjectKey, &Station)| !station.pod.is_terminating();
+        let key = |(key, _): &(&ObjectKey, &Station)| (*key).clone();
+        for Post { node, wants, here } in posts {
+            match wants {
+                (true, _) if here.is_empty() => make.push(node.clone()),
+                // Nearly every node is like this.
+                (true, _) if matches!(here.as_slice(), [(_, only)] if only.active) => {}
                 (true, _) => {
-                    let over = here.iter().filter(|(_, pod)| !pod.is_terminating() && children::is_over(pod));
-                    failed.extend(over.cloned());
-                    let standing: Vec<_> = here.iter().filter(|(_, pod)| children::is_active(pod)).collect();
-                    if here.is_empty() {
-                        make.push(name.clone());
-                    } else if surge == 0 {
+                    let over = here.iter().filter(staying).filter(|(_, station)| children::is_over(&station.pod));
+                    failed.extend(over.map(|(key, station)| ((*key).clone(), station.pod.clone())));
+                    let standing: Vec<_> = here.into_iter().filter(|(_, station)| station.active).collect();
+                    if surge == 0 {
                         remove.extend(surplus(&standing));
                     } else {
                         let (new, old): (Vec<_>, Vec<_>) =
-                            standing.into_iter().partition(|(_, pod)| self.is_updated(pod));
+                            standing.into_iter().partition(|(_, station)| self.is_updated(station));
                         remove.extend(surplus(&new));
                         remove.extend(surplus(&old));
                     }
                 }
-                (false, false) => {
-                    remove.extend(here.iter().filter(|(_, pod)| !pod.is_terminating()).map(|(key, _)| key.clone()));
-                }
+                (false, false) => remove.extend(here.iter().filter(staying).map(key)),
                 (false, true) => {}
             }
         }
-        // Pods of nodes that are gone.
-        for (node, here) in &*pods {
-            if cluster.get(&ObjectKey::new("nodes", "", node.clone())).is_none() {
-                remove.extend(here.iter().filter(|(_, pod)| !pod.is_terminating()).map(|(key, _)| key.clone()));
-            }
-        }
+        remove.extend(gone.iter().filter(staying).map(key));
+        let example = self.example();
         for (key, pod) in &failed {
             let (node, how) = (node_of(pod), pod.at(&["status", "phase"]) == "Failed");
             let (reason, how, severity) = if how {
@@ -323,40 +347,35 @@ impl Look {
 
     /// Replaces pods of old templates, node by node.
     fn roll(&self, cluster: &mut Cluster) -> Result<(), Status> {
-        let pods = self.pods(cluster);
         let example = self.example();
         let (surge, unavailable) = self.limits(cluster);
-        let wanting: Vec<Text> =
-            self.nodes(cluster).iter().filter(|(_, (wants, _))| *wants).map(|(name, _)| name.clone()).collect();
-        let available = |pod: &Value| self.is_available(cluster, pod);
+        let available = |station: &Station| self.is_available(cluster, station);
         let (mut missing, mut surging) = (0, 0);
         // Unready pods of old templates go at once; ready ones as far as the limits allow.
         let (mut at_once, mut candidates, mut make_at_once, mut make) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for node in wanting {
-            let here = pods.get(&node).map(Vec::as_slice).unwrap_or_default();
-            let of = |updated: bool| {
-                here.iter().find(|(_, pod)| children::is_active(pod) && self.is_updated(pod) == updated)
-            };
+        for Post { node, here, .. } in self.posts(cluster).0.into_iter().filter(|post| post.wants.0) {
+            let of =
+                |updated: bool| here.iter().find(|(_, station)| station.active && self.is_updated(station) == updated);
             match (of(true), of(false)) {
                 (None, Some((key, old))) if surge == 0 => {
                     if available(old) {
-                        candidates.push(key.clone());
+                        candidates.push((*key).clone());
                     } else {
                         missing += 1;
-                        at_once.push(key.clone());
+                        at_once.push((*key).clone());
                     }
                 }
                 (None, Some((_, old))) => {
                     if available(old) {
-                        make.push(node)
+                        make.push(node.clone());
                     } else {
-                        make_at_once.push(node)
+                        make_at_once.push(node.clone());
                     }
                 }
                 (Some((_, new)), Some((key, old))) => {
                     if available(new) || !available(old) {
-                        at_once.push(key.clone());
+                        at_once.push((*key).clone());
                     } else {
                         surging += 1;
                     }
@@ -377,10 +396,9 @@ impl Look {
 
     /// Writes the status. Gives how long until a pod will have been ready for long enough.
     fn report(&self, cluster: &mut Cluster, key: &ObjectKey) -> Option<Duration> {
-        let pods = self.pods(cluster);
+        let (posts, gone) = self.posts(cluster);
         let (mut desired, mut current, mut strays, mut ready, mut available, mut updated) = (0, 0, 0, 0, 0, 0);
-        for (name, (wants, _)) in self.nodes(cluster) {
-            let here = pods.get(name).map(Vec::as_slice).unwrap_or_default();
+        for Post { wants: (wants, _), here, .. } in &posts {
             if !wants {
                 strays += i64::from(!here.is_empty());
                 continue;
@@ -388,19 +406,20 @@ impl Look {
             desired += 1;
             current += i64::from(!here.is_empty());
             // Of several, the oldest that is ready speaks for the node.
-            let oldest = here.iter().min_by_key(|(key, pod)| (!children::is_ready(pod), pod.created(), key.clone()));
-            if let Some((_, pod)) = oldest {
-                ready += i64::from(children::is_ready(pod));
-                available += i64::from(children::is_ready(pod) && self.is_available(cluster, pod));
-                updated += i64::from(self.is_updated(pod));
+            let speaks = match here.as_slice() {
+                [only] => Some(only),
+                several => several.iter().min_by_key(|(key, station)| (!station.ready, station.pod.created(), *key)),
+            };
+            if let Some((_, station)) = speaks {
+                ready += i64::from(station.ready);
+                available += i64::from(self.is_available(cluster, station));
+                updated += i64::from(self.is_updated(station));
             }
         }
-        let now = cluster.now();
-        let wait = pods
-            .values()
-            .flatten()
-            .filter_map(|(_, pod)| children::is_available(pod, self.min_ready(), now).err().flatten())
-            .min();
+        let (now, min_ready) = (cluster.now(), self.min_ready());
+        let all = posts.iter().flat_map(|post| &post.here).chain(&gone).filter(|_| min_ready > 0);
+        let wait =
+            all.filter_map(|(_, station)| children::is_available(&station.pod, min_ready, now).err().flatten()).min();
         let generation = self.set.generation();
         let _ = CLIENT.update_status(cluster, key, |set| {
             set.set(&["status", "observedGeneration"], generation);
@@ -416,22 +435,20 @@ impl Look {
     }
 
     fn forget(&self, cluster: &mut Cluster) {
-        // Of which revision a pod is has not changed since its pods were seen.
-        let seen = self.pods.borrow().as_ref().map(|(_, pods)| pods.clone());
-        let pods = seen.unwrap_or_else(|| self.pods(cluster));
+        let kins = children::own_pods(cluster, &self.set).into_iter();
+        let pods: Vec<Value> = kins.map(|(labels, _)| labels.at(&[history::REVISION_LABEL]).clone()).collect();
         history::clean_up(cluster, CLIENT, KIND, &self.set, &|revision| {
             let hash = revision.label(history::REVISION_LABEL);
-            let mut of = pods.values().flatten().map(|(_, pod)| pod.label(history::REVISION_LABEL));
-            hash == Some(self.hash.as_str()) || of.any(|have| have == hash)
+            hash == Some(self.hash.as_str()) || pods.iter().any(|have| have.as_str() == hash)
         });
     }
 }
 
 /// All but the oldest, which stays.
-fn surplus(pods: &[&(ObjectKey, Value)]) -> Vec<ObjectKey> {
+fn surplus(pods: &[(&ObjectKey, &Station)]) -> Vec<ObjectKey> {
     let mut sorted = pods.to_vec();
-    sorted.sort_by_key(|(key, pod)| {
-        (pod.at(&["spec", "nodeName"]).is_empty(), !children::is_ready(pod), pod.created(), key.clone())
+    sorted.sort_by_key(|(key, station)| {
+        (station.pod.at(&["spec", "nodeName"]).is_empty(), !station.ready, station.pod.created(), *key)
     });
     sorted.into_iter().skip(1).map(|(key, _)| key.clone()).collect()
 }

@@ -15,7 +15,7 @@ use crate::value::{Text, Value};
 
 pub(super) const REVISIONS: &str = "controllerrevisions.apps";
 /// Which revision a pod was made from.
-pub(super) const REVISION_LABEL: &str = "controller-revision-hash";
+pub(crate) const REVISION_LABEL: &str = "controller-revision-hash";
 /// How often to try another name for a revision whose name is taken by another template.
 const COLLISIONS_MAX: i64 = 16;
 

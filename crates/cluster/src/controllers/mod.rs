@@ -19,7 +19,7 @@ mod endpointslicemirroring;
 mod ephemeralvolume;
 mod garbagecollector;
 mod hash;
-mod history;
+pub(crate) mod history;
 mod horizontalpodautoscaler;
 mod job;
 mod namespace;

@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ pub(crate) struct State {
     turn: usize,
     /// How many of them have an object.
     count: usize,
+    /// Tells the nodes, in what makes them suit one pod and not another, from what they were before or are in other clusters.
+    faces: u64,
     /// Placed pods with affinity or anti-affinity to other pods, by key.
     particular: OrdSet<ObjectKey>,
     /// (node, pod that waits for its victims there to go)
@@ -115,6 +118,11 @@ impl State {
         }
         let longest = zones.values().map(Vec::len).max().unwrap_or(0);
         (0..longest).flat_map(|at| zones.values().filter_map(move |names| names.get(at).cloned())).collect()
+    }
+
+    /// A number that changes whenever a node comes, goes, or changes its labels or taints, and is never given again.
+    pub(crate) fn faces(&self) -> u64 {
+        self.faces
     }
 
     /// How many nodes there are.
@@ -246,6 +254,15 @@ impl State {
         if before.map(zone) != after.map(zone) {
             self.order = Arc::default();
         }
+        let matters = |node: &Value| {
+            let spec = node.at(&["spec"]);
+            (node.labels().clone(), spec.at(&["taints"]).clone(), spec.at(&["unschedulable"]).is_true())
+        };
+        let moved = before.map(matters) != after.map(matters);
+        if moved {
+            static FACES: AtomicU64 = AtomicU64::new(1);
+            self.faces = FACES.fetch_add(1, Ordering::Relaxed);
+        }
         let Some(after) = after else {
             let empty = self.nodes.get(name).is_none_or(|node| node.pods == 0);
             if empty {
@@ -256,11 +273,6 @@ impl State {
             }
             return;
         };
-        let matters = |node: &Value| {
-            let spec = node.at(&["spec"]);
-            (node.labels().clone(), spec.at(&["taints"]).clone(), spec.at(&["unschedulable"]).is_true())
-        };
-        let moved = before.is_none_or(|before| matters(before) != matters(after));
         let grown =
             before.is_none_or(|before| before.at(&["status", "allocatable"]) != after.at(&["status", "allocatable"]));
         let node = Arc::make_mut(self.nodes.entry(name.clone()).or_default());

@@ -12,7 +12,7 @@
 //! that is a pointer, and numbers that are none, for those are the fewer.
 
 use super::types::{Field, FieldNode, Node, NodeShape, Scalar, Shape, Type};
-use crate::memo::Memo;
+use crate::memo::{MANY, Memo};
 use crate::quantity::Quantity;
 use crate::value::{Map, Text, Value};
 
@@ -236,7 +236,7 @@ impl Type<'_> {
     fn written(self, document: &Value, typed: bool, as_read: bool) -> Option<Value> {
         thread_local! {
             /// What was found to be so already.
-            static WRITTEN: Memo<()> = const { Memo::new() };
+            static WRITTEN: Memo<()> = const { Memo::of(MANY) };
         }
         if !matches!(document, Value::Object(_) | Value::Array(_)) {
             return self.written_anew(document, typed, as_read);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::set::{FieldSet, Node, field, has_self, keyed, leaf, node, valued};
-use crate::memo::Memo;
+use crate::memo::{MANY, Memo};
 use crate::schema::{List, ListKind, Shape, Type};
 use crate::value::{Map, Text, Value};
 
@@ -132,7 +132,7 @@ pub(super) fn compare(ty: Type<'_>, old: &Value, new: &Value) -> Difference {
 fn change(ty: Type<'_>, old: Option<&Value>, new: Option<&Value>) -> Change {
     thread_local! {
         /// All that is added with a part that was not there before.
-        static ADDED: Memo<Option<Node>> = const { Memo::new() };
+        static ADDED: Memo<Option<Node>> = const { Memo::of(MANY) };
     }
     let (None, Some(new @ (Value::Object(_) | Value::Array(_)))) = (old, new) else {
         return changed(ty, old, new);
