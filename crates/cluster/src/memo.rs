@@ -16,8 +16,14 @@ use hashbrown::HashTable;
 use crate::schema::TypeIdentity;
 use crate::value::Value;
 
-/// So many answers are worth keeping where each is small.
-pub(crate) const MANY: usize = 1 << 15;
+/// So many answers are worth keeping where each is small: more would lie further away than it is to work them out.
+pub(crate) const MANY: usize = 1 << 12;
+
+/// Whether a part is worth a question: of one that holds less, it is sooner worked out.
+pub(crate) fn is_worth(part: &Value) -> bool {
+    const LEAST: usize = 4;
+    part.entries().len() >= LEAST || part.items().len() >= LEAST
+}
 
 /// Answers about parts of documents, for one thread.
 pub(crate) struct Memo<T> {

@@ -16,6 +16,11 @@ mod probe;
 mod rules;
 mod serving;
 
+/// A simulation makes and drops very many small parts of documents, and forks are dropped on other threads than they were made
+/// on: the system's allocator takes about a third of the time of a rollout, this one a tenth.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     cli::main()
 }

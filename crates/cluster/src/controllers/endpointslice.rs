@@ -6,12 +6,14 @@
 mod topology;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::client::{Client, Severity};
 use super::{Controller, Next};
 use crate::apiserver::registry::Deletion;
 use crate::cluster::{Change, Cluster};
 use crate::doc;
+use crate::memo::Memo;
 use crate::object::ObjectKey;
 use crate::time;
 use crate::value::Value;
@@ -23,6 +25,9 @@ const MANAGER: &str = "endpointslice-controller.k8s.io";
 pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const HEADLESS: &str = "service.kubernetes.io/headless";
 pub(super) const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
+/// Of so many lists of endpoints it is kept from which pods they were made.
+const LISTS_KEPT: usize = 1 << 10;
 
 /// How many endpoints a slice holds at most.
 const SLICE_SIZE: usize = 100;
@@ -323,9 +328,7 @@ fn plan(cluster: &Cluster, service: &Value, family: &str) -> Plan {
     for (key, slice) in mine {
         let mut new = slice.clone();
         match wanted.get_mut(&slice.at(&["ports"]).to_json()) {
-            Some((_, group)) => fill(&mut new, group, make, |have, wanted| {
-                wanted.made.is_none() && is_as_told(have, cluster, service, wanted.pod, family)
-            }),
+            Some((_, group)) => fill(cluster, (service, family), &mut new, group, make),
             None => new.set(&["endpoints"], Value::Null),
         }
         // A slice without endpoints stays only where there are none at all.
@@ -375,35 +378,58 @@ fn write(cluster: &mut Cluster, key: &ObjectKey, new: Value) {
     });
 }
 
+/// From which pods a list of endpoints was made, and for which service.
+struct Origin {
+    service: Value,
+    pods: Vec<Value>,
+}
+
 /// Updates the endpoints of a slice, drops those that are gone, and adds as many new ones as there is room for. What
 /// found its place is taken out of `group`; what is as it should be stays as it is.
 fn fill<'a>(
+    cluster: &Cluster,
+    (service, family): (&Value, &str),
     slice: &mut Value,
     group: &mut BTreeMap<&'a str, Wanted<'a>>,
     make: impl Fn(Wanted<'a>) -> Option<Value>,
-    stays: impl Fn(&Value, &Wanted<'a>) -> bool,
 ) {
+    thread_local! {
+        /// Of a service's pods one changes at a time: an endpoint made from the very same pod is as it was.
+        static ORIGINS: Memo<Rc<Origin>> = const { Memo::of(LISTS_KEPT) };
+    }
+    let have = slice.at(&["endpoints"]).clone();
+    let known = (cluster.scheduling.faces(), 0, u8::from(family == "IPv6"));
+    let origin = ORIGINS.with(|memo| memo.recall(known, &have)).filter(|origin| origin.service.same(service));
+    let made_from =
+        |at: usize, pod: &Value| origin.as_ref().and_then(|of| of.pods.get(at)).is_some_and(|of| of.same(pod));
     let mut changed = false;
     let mut endpoints: Vec<Value> = Vec::with_capacity(SLICE_SIZE);
-    for have in slice.at(&["endpoints"]).items() {
-        let wanted = group.remove(target(have));
-        match wanted {
-            Some(wanted) if stays(have, &wanted) => endpoints.push(have.clone()),
-            wanted => {
-                let made = wanted.and_then(&make);
-                changed |= made.as_ref() != Some(have);
-                endpoints.extend(made);
-            }
-        }
+    let mut pods: Vec<Value> = Vec::with_capacity(SLICE_SIZE);
+    for (at, have) in have.items().iter().enumerate() {
+        let Some(wanted) = group.remove(target(have)) else {
+            changed = true;
+            continue;
+        };
+        let pod = wanted.pod;
+        let stays = made_from(at, pod) || is_as_told(have, cluster, service, pod, family);
+        let endpoint = if wanted.made.is_none() && stays { Some(have.clone()) } else { make(wanted) };
+        changed |= endpoint.as_ref() != Some(have);
+        pods.extend(endpoint.is_some().then(|| pod.clone()));
+        endpoints.extend(endpoint);
     }
     while endpoints.len() < SLICE_SIZE
         && let Some((_, next)) = group.pop_first()
     {
+        pods.push(next.pod.clone());
         endpoints.extend(make(next));
         changed = true;
     }
     if changed {
         slice.set(&["endpoints"], endpoints);
+    }
+    if !pods.is_empty() && (changed || origin.is_none()) {
+        let origin = Rc::new(Origin { service: service.clone(), pods });
+        ORIGINS.with(|memo| memo.keep(known, slice.at(&["endpoints"]), origin));
     }
 }
 

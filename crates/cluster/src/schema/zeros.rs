@@ -12,7 +12,7 @@
 //! that is a pointer, and numbers that are none, for those are the fewer.
 
 use super::types::{Field, FieldNode, Node, NodeShape, Scalar, Shape, Type};
-use crate::memo::{MANY, Memo};
+use crate::memo::{MANY, Memo, is_worth};
 use crate::quantity::Quantity;
 use crate::value::{Map, Text, Value};
 
@@ -238,7 +238,7 @@ impl Type<'_> {
             /// What was found to be so already.
             static WRITTEN: Memo<()> = const { Memo::of(MANY) };
         }
-        if !matches!(document, Value::Object(_) | Value::Array(_)) {
+        if !is_worth(document) {
             return self.written_anew(document, typed, as_read);
         }
         let (arena, node, _) = self.identity();

@@ -51,7 +51,7 @@ fn apply(manager: &str, live: Option<&Value>, config: &Value, force: bool) -> Re
 /// The fields that a document sets, but for those that are nobody's.
 fn set(document: &Value) -> FieldSet {
     let schema = Schema::default();
-    walk::fields(deployments(&schema).ty(), &bare(document)).difference(&nobodys())
+    walk::fields(deployments(&schema).ty(), &bare(document)).difference(nobodys())
 }
 
 fn owned(object: &Value) -> FieldSet {

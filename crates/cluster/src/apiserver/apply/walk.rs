@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::set::{FieldSet, Node, field, has_self, keyed, leaf, node, valued};
-use crate::memo::{MANY, Memo};
+use crate::memo::{MANY, Memo, is_worth};
 use crate::schema::{List, ListKind, Shape, Type};
 use crate::value::{Map, Text, Value};
 
@@ -134,9 +134,10 @@ fn change(ty: Type<'_>, old: Option<&Value>, new: Option<&Value>) -> Change {
         /// All that is added with a part that was not there before.
         static ADDED: Memo<Option<Node>> = const { Memo::of(MANY) };
     }
-    let (None, Some(new @ (Value::Object(_) | Value::Array(_)))) = (old, new) else {
-        return changed(ty, old, new);
-    };
+    let (None, Some(new)) = (old, new) else { return changed(ty, old, new) };
+    if !is_worth(new) {
+        return changed(ty, None, Some(new));
+    }
     let identity = ty.identity();
     if let Some(added) = ADDED.with(|memo| memo.recall(identity, new)) {
         return Change { added, ..Change::default() };
