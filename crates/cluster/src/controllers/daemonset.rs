@@ -95,7 +95,7 @@ impl Controller for DaemonSets {
         };
         let hash = Text::from(revision.label(history::REVISION_LABEL).unwrap_or_default());
         let look = Look::at(set, hash);
-        children::settle_pods(cluster, CLIENT, KIND, &look.set);
+        children::settle_pods(cluster, CLIENT, KIND, &look.set, &|_| true);
         let kept = look.keep(cluster);
         let rolled = match &kept {
             Ok(_) if look.set.at(&["spec", "updateStrategy", "type"]) != "OnDelete" => look.roll(cluster),
