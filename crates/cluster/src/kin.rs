@@ -142,6 +142,9 @@ impl Station {
     }
 }
 
+/// Kins under a term.
+type Filed = OrdSet<(Text, Sort)>;
+
 /// All kins of a cluster.
 #[derive(Clone, Default)]
 pub(crate) struct Kins {
@@ -149,9 +152,9 @@ pub(crate) struct Kins {
     stations: OrdMap<(Text, Text, ObjectKey), Station>,
     kins: OrdMap<Sort, Kin>,
     /// By the uid of the controller.
-    owned: OrdSet<(Text, Sort)>,
+    owned: Filed,
     /// By each of the labels: `app=web`.
-    labelled: OrdSet<(Text, Sort)>,
+    labelled: Filed,
 }
 
 impl Kins {
@@ -206,7 +209,7 @@ impl Kins {
             .map(|((_, node, key), station)| (node, key, station))
     }
 
-    fn file(&mut self, sort: &Sort, how: fn(&mut OrdSet<(Text, Sort)>, (Text, Sort))) {
+    fn file(&mut self, sort: &Sort, how: fn(&mut Filed, (Text, Sort))) {
         if !sort.owner.is_empty() {
             how(&mut self.owned, (sort.owner.clone(), sort.clone()));
         }
@@ -221,9 +224,9 @@ impl Kins {
     }
 
     /// The kins, of one namespace or of all, whose labels are chosen, each with its labels.
-    pub(crate) fn chosen<'a, 'n>(
+    pub(crate) fn chosen<'a>(
         &'a self,
-        namespace: Option<&'n str>,
+        namespace: Option<&str>,
         chooses: impl Fn(&Value) -> bool,
     ) -> impl Iterator<Item = (&'a Value, &'a Kin)> {
         let start = Sort {
@@ -255,7 +258,7 @@ impl Kins {
     /// The kins under a term, in a namespace or (the empty one) in any.
     fn under<'a>(
         &'a self,
-        index: &'a OrdSet<(Text, Sort)>,
+        index: &'a Filed,
         term: Text,
         namespace: Text,
     ) -> impl Iterator<Item = (&'a Value, &'a Kin)> + use<'a> {
