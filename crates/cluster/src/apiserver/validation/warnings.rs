@@ -128,7 +128,10 @@ pub(super) fn of(key: &ObjectKey, object: &Value, old: Option<&Value>) -> Vec<St
         }
     }
     match resource {
-        "pods" => pod_warnings::of(&root, false, &mut warnings),
+        // Whoever changes no more than a pod's labels is not told again what its spec is worth.
+        "pods" if old.is_none_or(|old| old.generation() != object.generation()) => {
+            pod_warnings::of(&root, false, &mut warnings);
+        }
         "statefulsets.apps" => stateful_set(&root, old.is_some(), &mut warnings),
         "services" => service(&root, &mut warnings),
         "endpoints" => {
