@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use model::{
-    Access, Action, ActionPolicy, Among, Change, Digest, Effect, Evidence, Manner, Moment, ObjectRef, Range, Service, Spent,
-    Tier, Verdict, judge,
+    Access, Action, ActionPolicy, Among, Change, Digest, Effect, Evidence, Manner, Moment, ObjectRef, Range, Service,
+    Spent, Tier, Verdict, judge,
 };
 use policies::{Rule, SiteRule};
 
