@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{Access, Action, AgentId, Approval, Digest, Effect, Moment, Ruling, TargetName, Verdict};
+use model::{Access, Action, AgentId, Approval, Digest, Effect, Likeness, Moment, Ruling, TargetName, Verdict};
 
 use crate::classes::{Classes, Terms};
 use crate::journal::{Draft, Entry, NotAppended, Outcome, Record, Seq};
@@ -309,10 +309,10 @@ impl Docket {
         Ok(())
     }
 
-    /// Can there be effects like that of this case? A look has none, and what nobody can name is like nothing.
+    /// Can there be effects like that of this case? A look has none.
     pub(crate) fn check_class(&self, case: &CaseId) -> Result<(), VoteError> {
         let held = self.cases.get(case).ok_or_else(|| VoteError::NotPending(case.clone()))?;
-        let known = held.action.access == Access::Write && !held.effect.objects.unlisted;
+        let known = held.action.access == Access::Write && Likeness::applies_to(&held.effect);
         if known { Ok(()) } else { Err(VoteError::Unlike(case.clone())) }
     }
 

@@ -55,11 +55,16 @@ fn sort<'o>((object, change): (&'o ObjectRef, &Change)) -> Sort<'o> {
 }
 
 impl Likeness {
+    /// Can anything be like this effect? What nobody could name, nobody can agree to for many; and what changes nothing that
+    /// the action names (a credential is made) is told apart from others of its sort by nothing that is compared here.
+    pub fn applies_to(shown: &Effect) -> bool {
+        !shown.objects.unlisted && shown.objects.touched.values().any(|change| change.named)
+    }
+
     /// Is the effect like the one that was shown?
     pub fn covers(&self, shown: &Effect, effect: &Effect) -> bool {
-        // What nobody could name, nobody can have agreed to for many.
-        !shown.objects.unlisted
-            && !effect.objects.unlisted
+        Self::applies_to(shown)
+            && Self::applies_to(effect)
             && self.covers_objects(shown, effect)
             && self.forecast(shown).covers(&effect.forecast)
     }

@@ -1,9 +1,9 @@
 //! The rules: what an effect may be.
 //!
-//! Knows: the vocabulary of effects.
+//! Knows: the vocabulary of effects; in `site`, the language in which a site writes its own.
 //! Does not know: any target, any twin, the gate.
 //!
-//! One file a rule. Each compares an end of a range with a limit and lets the range choose between hold and deny; rules
+//! One file a built-in rule. Each compares an end of a range with a limit and lets the range choose between hold and deny; rules
 //! that only a person can weigh never deny. The limits are fields, so that a site sets its own.
 
 mod availability_floor;

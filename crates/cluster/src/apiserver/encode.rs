@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use super::call::{Answer, Call, Content, Encoding, FieldValidation, Form, Output, PatchType, Verb, Watch};
+use super::fields::METADATA;
 use super::status::{self, Status};
 use super::{decode, protobuf};
 use crate::doc;
@@ -161,25 +162,6 @@ fn json(document: &Value) -> Bytes {
 
 /// What Go writes first of an object.
 const OBJECT: &[&str] = &["kind", "apiVersion", "metadata"];
-
-/// What Go writes of an object's metadata, in this order.
-const METADATA: &[&str] = &[
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "annotations",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-];
 
 /// Writes a document as far as it matters in the order of Go's structs: what an object is, and then what it says. Whoever
 /// numbers things as they come, uids say, numbers them so.

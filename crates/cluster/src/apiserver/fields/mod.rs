@@ -28,7 +28,7 @@ mod tests;
 use super::call::FieldValidation;
 use crate::schema::Type;
 use crate::value::Value;
-pub(super) use order::as_go_writes;
+pub(super) use order::{METADATA, as_go_writes};
 pub(super) use restore::restore;
 pub(super) use sent::Sent;
 

@@ -72,29 +72,29 @@ fn order(ty: Type<'_>) -> Option<&'static [&'static str]> {
 
 const OBJECT: &[&str] = &["kind", "apiVersion", "metadata", "spec", "status"];
 
+/// What is said of every object, in the order in which Go writes it.
+pub(in crate::apiserver) const METADATA: &[&str] = &[
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
+
 const SELECTOR: &[&str] = &["matchLabels", "matchExpressions"];
 
 const ORDERS: &[(&str, &[&str])] = &[
-    (
-        "ObjectMeta",
-        &[
-            "name",
-            "generateName",
-            "namespace",
-            "selfLink",
-            "uid",
-            "resourceVersion",
-            "generation",
-            "creationTimestamp",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-            "labels",
-            "annotations",
-            "ownerReferences",
-            "finalizers",
-            "managedFields",
-        ],
-    ),
+    ("ObjectMeta", METADATA),
     ("ManagedFieldsEntry", &["manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource"]),
     ("OwnerReference", &["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"]),
     ("LabelSelector", SELECTOR),
